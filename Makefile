@@ -1,0 +1,89 @@
+# iaros: PGXS build. `make help` lists the targets.
+EXTENSION = iaros
+EXTVERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" iaros.control)
+
+# One name per domain on every floor, in dependency order.
+DOMAINS = core audit airport customer
+
+MODULE_big = iaros
+OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c src/*/*.c)))
+DATA_built = iaros--$(EXTVERSION).sql
+DOCS = README.md
+
+# compat.h comes first everywhere: it exports what the server calls.
+PG_CPPFLAGS = -I$(srcdir)/src -include src/compat.h
+PG_CFLAGS = -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare \
+	-Wno-missing-field-initializers -fvisibility=hidden -MMD -MP
+SHLIB_LINK = -Wl,-Bsymbolic
+
+# DEV=1, which the tests set: warnings are errors, assertions are on.
+# ASAN=1: with the address and undefined behaviour sanitizers.
+ifdef DEV
+PG_CPPFLAGS += -DUSE_ASSERT_CHECKING=1
+PG_CFLAGS += -Werror
+endif
+ifdef ASAN
+PG_CFLAGS += -fsanitize=address,undefined -fno-sanitize-recover=undefined
+SHLIB_LINK += -fsanitize=address,undefined
+endif
+
+EXTRA_CLEAN = build test/results test/isolation/results $(OBJS:.o=.d) \
+	$(wildcard iaros--*.sql)
+
+PG_CONFIG ?= pg_config
+PGXS := $(shell $(PG_CONFIG) --pgxs)
+include $(PGXS)
+
+iaros--$(EXTVERSION).sql: sql/header.sql $(DOMAINS:%=sql/%.sql) \
+		$(wildcard sql/footer.sql) Makefile iaros.control
+	cat $(filter sql/%,$^) | sed 's/@DOMAINS@/$(DOMAINS)/' > $@
+
+# Everything is built again when the compiler or its flags change, a file
+# when a header that it includes does.
+build/flags: FORCE
+	@mkdir -p build
+	@echo '$(subst ','\'',$(CC) $(CPPFLAGS) $(CFLAGS) $(SHLIB_LINK))' | \
+		cmp -s - $@ || \
+		echo '$(subst ','\'',$(CC) $(CPPFLAGS) $(CFLAGS) $(SHLIB_LINK))' > $@
+$(OBJS): build/flags
+$(OBJS:.o=.bc): %.bc: %.o
+-include $(OBJS:.o=.d)
+
+test:
+	test/run $(ONLY)
+
+bench:
+	test/bench/run $(ONLY)
+
+demo:
+	test/demo
+
+lint:
+	test/lint
+
+check-asan:
+	test/asan
+
+cluster-start:
+	test/cluster install
+	test/cluster start
+
+cluster-stop:
+	test/cluster stop
+
+cluster-destroy:
+	test/cluster destroy
+
+help:
+	@echo 'make, make install   build and install for the server of PG_CONFIG'
+	@echo 'make demo            the main job on a private cluster, step by step'
+	@echo 'make test            all tests; ONLY="rfm promo" for some of them'
+	@echo 'make bench           benchmarks; BENCH_ROWS=1000000 for more rows'
+	@echo 'make lint            formatting, static checks, orphan tests'
+	@echo 'make check-asan      tests with the address sanitizer'
+	@echo 'make cluster-start   private cluster with iaros; also -stop, -destroy'
+	@echo 'make clean           remove what was built'
+
+FORCE:
+.PHONY: FORCE test bench demo lint check-asan cluster-start cluster-stop \
+	cluster-destroy help

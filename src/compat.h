@@ -1,0 +1,52 @@
+/*
+ * What differs between the versions of PostgreSQL that iaros is built on.
+ * Macros carry the name of the newer API; no other file tests
+ * PG_VERSION_NUM.
+ */
+#ifndef IAROS_COMPAT_H
+#define IAROS_COMPAT_H
+
+/*
+ * The module is built with hidden symbols. Until PostgreSQL 15 the server's
+ * headers leave it to the module to export what the server calls.
+ */
+#ifndef PGDLLEXPORT
+#define PGDLLEXPORT __attribute__((visibility("default")))
+#endif
+
+#include "postgres.h"
+
+#include "fmgr.h"
+
+#if PG_VERSION_NUM < 140000
+#error "iaros needs PostgreSQL 14 or newer"
+#endif
+
+#if PG_VERSION_NUM < 160000
+extern PGDLLEXPORT void _PG_init(void);
+
+#undef PG_FUNCTION_INFO_V1
+#define PG_FUNCTION_INFO_V1(funcname)                                         \
+	extern PGDLLEXPORT Datum funcname(PG_FUNCTION_ARGS);                      \
+	extern PGDLLEXPORT const Pg_finfo_record *CppConcat(pg_finfo_,            \
+														funcname)(void);      \
+	const Pg_finfo_record *CppConcat(pg_finfo_, funcname)(void)               \
+	{                                                                         \
+		static const Pg_finfo_record my_finfo = {1};                          \
+		return &my_finfo;                                                     \
+	}                                                                         \
+	extern int no_such_variable
+#endif
+
+/* Soft errors of type input functions came with PostgreSQL 16. */
+#ifndef ereturn
+#define ereturn(context, dummy_value, ...)                                    \
+	do                                                                        \
+	{                                                                         \
+		(void) (context);                                                     \
+		ereport(ERROR, __VA_ARGS__);                                          \
+		return dummy_value;                                                   \
+	} while (0)
+#endif
+
+#endif /* IAROS_COMPAT_H */

@@ -1,0 +1,50 @@
+/*
+ * Helpers that several kernels share: numbers out of numeric, currencies,
+ * caches that live as long as the backend, settings.
+ */
+#ifndef IAROS_CORE_H
+#define IAROS_CORE_H
+
+#include "postgres.h"
+
+#include "utils/numeric.h"
+
+/* Decimals of numeric(16,4), the type of money. */
+#define CORE_MONEY_SCALE 4
+
+/*
+ * A copy of a catalogue table kept by the backend. The owner of the cache
+ * fills it between core_cache_begin() and core_cache_end(); any change of
+ * the table, announced by the trigger core_cache_invalidate(), makes it
+ * invalid in every backend at commit.
+ */
+typedef struct CoreCache
+{
+	const char *relname; /* table in schema iaros */
+	Oid relid;           /* its OID when the cache was filled */
+	bool valid;          /* no change was announced since it was read */
+	bool filled;         /* the last reading went to its end */
+	MemoryContext context;
+	struct CoreCache *next;
+} CoreCache;
+
+extern void core_init(void);
+
+/* numeric.c */
+extern bool core_numeric_scaled(Numeric value, int scale, int64 *result);
+extern bool core_numeric_fits_scale(Numeric value, int scale);
+
+/* currency.c */
+extern int core_currency_minor_unit(const char *code);
+
+/* cache.c */
+extern void core_cache_register(CoreCache *cache);
+extern bool core_cache_usable(const CoreCache *cache);
+extern void core_cache_begin(CoreCache *cache);
+extern void core_cache_end(CoreCache *cache);
+extern void core_require_install(void);
+
+/* setting.c */
+extern const char *core_setting(const char *name);
+
+#endif /* IAROS_CORE_H */

@@ -1,0 +1,16 @@
+/* The module: magic block and start of each domain that needs one. */
+#include "postgres.h"
+
+#include "core/core.h"
+#include "fmgr.h"
+
+PG_MODULE_MAGIC;
+
+void _PG_init(void);
+
+/* Starts the domains that keep something in the backend. */
+void
+_PG_init(void)
+{
+	core_init();
+}

@@ -1,0 +1,75 @@
+# Shared by the scripts under test/: where things are, who runs the server.
+# shellcheck shell=bash
+# Sourced, not run. Sets ROOT, CLUSTER, SOCKETS and the rest below.
+
+PG_MAJOR=15
+ROOT=$(cd -P -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)
+MY_UID=$(id -u)
+KEY=$(id -u)-$(printf %s "$ROOT" | sha256sum | cut -c1-12)
+
+# The server refuses to run as root: postgres does it then.
+SERVER_USER=$(id -un)
+[[ $MY_UID != 0 ]] || SERVER_USER=postgres
+
+say() {
+	printf '%s\n' "$*" >&2
+}
+
+die() {
+	say "$(basename -- "$0"): $*"
+	exit 1
+}
+
+# Runs a command as the user of the server, from a directory it can enter.
+as_server() {
+	if [[ $MY_UID == 0 ]]; then
+		(cd / && runuser -u "$SERVER_USER" -- "$@")
+	else
+		(cd / && "$@")
+	fi
+}
+
+# Prints the folder of the cluster: in the checkout if the server's user gets
+# there, it is ours and make and the server cope with the name; else in /tmp.
+find_cluster() {
+	local inside=$ROOT/.cluster
+	if [[ $inside =~ ^[A-Za-z0-9_./-]{1,150}$ && -w $ROOT ]] &&
+		[[ ! -e $inside || -O $inside ]] &&
+		as_server test -x "$ROOT" 2>/dev/null; then
+		printf %s "$inside"
+	else
+		printf %s "/tmp/iaros-$KEY"
+	fi
+}
+
+# Makes directory $1 as user $2 with mode $3, or checks that it is just that:
+# names in /tmp can be guessed, so somebody else may have put a trap there.
+own_directory() {
+	local want
+	want="$(id -u "$2") $3 directory"
+	! mkdir -m "$3" -- "$1" 2>/dev/null || chown -h "$2" -- "$1"
+	[[ $(stat -c '%u %a %F' -- "$1") == "$want" ]] ||
+		die "$1 is not a directory of mode $3 owned by $2; remove it"
+}
+
+CLUSTER=$(find_cluster)
+SOCKETS=/tmp/iaros-$KEY.s
+PGTREE=$CLUSTER/pg
+PGBIN=$PGTREE/lib/postgresql/$PG_MAJOR/bin
+SERVER=$CLUSTER/server
+PGDATA_DIR=$SERVER/data
+PGLOG=$SERVER/log
+
+# A port of its own: whoever loses PGHOST does not reach another server.
+export PGHOST=$SOCKETS PGPORT=54315 PGUSER=postgres PGDATABASE=postgres
+export PG_CONFIG=$PGBIN/pg_config
+export PATH=$PGBIN:$PATH
+unset PGDATA PGSERVICE PGOPTIONS PGPASSWORD PGHOSTADDR PGTZ PGDATESTYLE
+unset PGSERVICEFILE PGCLIENTENCODING
+# What make hands down would reach the builds started from here.
+unset MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES
+
+is_running() {
+	[[ -d $PGDATA_DIR ]] && as_server test -f "$PGDATA_DIR/postmaster.pid" &&
+		as_server "$PGBIN/pg_ctl" -D "$PGDATA_DIR" status >/dev/null 2>&1
+}
