@@ -58,8 +58,8 @@ COMMENT ON FUNCTION @extschema@.ledger_guard() IS
 'Statement trigger that refuses UPDATE (and what else it is put on) of an append-only table.';
 
 CREATE FUNCTION @extschema@.audit_list(
-    action text DEFAULT NULL,
-    customer_id bigint DEFAULT NULL,
+    only_action text DEFAULT NULL,
+    only_customer bigint DEFAULT NULL,
     since timestamptz DEFAULT '-infinity',
     max_rows integer DEFAULT 100)
     RETURNS TABLE (at timestamptz, actor text, action text, object text, object_key text, customer_id bigint, detail jsonb)
@@ -71,8 +71,8 @@ BEGIN
     RETURN QUERY
         SELECT l.at, l.actor, l.action, l.object, l.object_key, l.customer_id, l.detail
         FROM iaros.audit_log l
-        WHERE (audit_list.action IS NULL OR l.action = audit_list.action)
-          AND (audit_list.customer_id IS NULL OR l.customer_id = audit_list.customer_id)
+        WHERE (only_action IS NULL OR l.action = only_action)
+          AND (only_customer IS NULL OR l.customer_id = only_customer)
           AND l.at >= since
         ORDER BY l.at DESC, l.audit_id DESC
         LIMIT max_rows;
@@ -488,6 +488,7 @@ DECLARE
     stray record;
     late boolean;
 BEGIN
+    PERFORM iaros.install_check();
     RETURN QUERY
         SELECT 'error'::iaros.alert_severity, 'version',
             format('extension is version %s, the newest schema step was made by %s', e.extversion, v.newest),

@@ -338,7 +338,7 @@ CREATE FUNCTION @extschema@.setting_set(name text, value text) RETURNS text
     SET search_path = pg_catalog, pg_temp
     AS $$
 DECLARE
-    old iaros.setting;
+    old record;
 BEGIN
     PERFORM iaros.install_check();
     SELECT * INTO old FROM iaros.setting s WHERE s.name = setting_set.name FOR UPDATE;

@@ -154,16 +154,14 @@ BEGIN
             MESSAGE = format('customer %s is already an alias of customer %s', master_id, alias_id),
             HINT = format('Undo that first: SELECT iaros.customer_separate(%s).', master_id);
     END IF;
-    INSERT INTO iaros.customer_alias (customer_id, master_id, reason)
-    VALUES (alias_id, target, reason)
-    ON CONFLICT ON CONSTRAINT customer_alias_pkey DO UPDATE
-        SET master_id = excluded.master_id, reason = excluded.reason, created_at = now()
-        WHERE iaros.customer_alias.master_id <> excluded.master_id;
-    IF NOT FOUND THEN
+    IF target = (SELECT a.master_id FROM iaros.customer_alias a WHERE a.customer_id = alias_id) THEN
         RETURN false;
     END IF;
+    PERFORM iaros.customer_separate(alias_id);
+    INSERT INTO iaros.customer_alias (customer_id, master_id, recognised_as, reason)
+    VALUES (alias_id, target, customer_recognise.master_id, reason);
     -- Aliases of the alias now stand for the same customer.
-    UPDATE iaros.customer_alias a SET master_id = target, created_at = now()
+    UPDATE iaros.customer_alias a SET master_id = target
     WHERE a.master_id = alias_id;
     RETURN true;
 END $$;
@@ -177,10 +175,21 @@ CREATE FUNCTION @extschema@.customer_separate(alias_id bigint) RETURNS boolean
 BEGIN
     PERFORM iaros.install_check();
     DELETE FROM iaros.customer_alias a WHERE a.customer_id = alias_id;
-    RETURN FOUND;
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+    -- Who was recognised as the alias, directly or not, goes with it.
+    WITH RECURSIVE follower AS (
+        SELECT a.customer_id FROM iaros.customer_alias a WHERE a.recognised_as = alias_id
+        UNION
+        SELECT a.customer_id FROM iaros.customer_alias a
+        JOIN follower f ON a.recognised_as = f.customer_id)
+    UPDATE iaros.customer_alias a SET master_id = alias_id
+    FROM follower f WHERE a.customer_id = f.customer_id;
+    RETURN true;
 END $$;
 COMMENT ON FUNCTION @extschema@.customer_separate(bigint) IS
-'Undoes customer_recognise(): the alias stands for itself again. Returns false when it was no alias. Nothing was moved, so nothing has to be moved back.';
+'Undoes customer_recognise(): the alias stands for itself again, and those that were recognised as it go with it. Returns false when it was no alias. No other row was moved, so none has to be moved back.';
 
 CREATE FUNCTION @extschema@.customer_ids(customer_id bigint) RETURNS SETOF bigint
     LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE ROWS 2
@@ -211,7 +220,7 @@ BEGIN
     RETURN QUERY
         SELECT * FROM (
             SELECT b.booked_at, 'booking'::text,
-                concat_ws(' ', concat_ws('-', b.origin, b.destination), b.cabin, b.status),
+                concat_ws(' ', b.origin || '-' || b.destination, b.cabin, b.status),
                 jsonb_strip_nulls(jsonb_build_object(
                     'booking_id', b.booking_id, 'amount', b.amount, 'currency', b.currency,
                     'channel', b.sales_channel, 'departure', b.departure_at,
@@ -247,6 +256,7 @@ CREATE FUNCTION @extschema@.booking_base() RETURNS trigger
     SET search_path = pg_catalog, pg_temp
     AS $$
 BEGIN
+    PERFORM iaros.money_check(NEW.amount, NEW.currency);
     NEW.amount_base := iaros.fx_convert(NEW.amount, NEW.currency, (NEW.booked_at AT TIME ZONE 'UTC')::date);
     RETURN NEW;
 END $$;
@@ -277,22 +287,23 @@ CREATE FUNCTION @extschema@.booking_record(
 #variable_conflict use_column
 DECLARE
     id bigint;
-    external text := coalesce(external_id, 'booking-' || nextval('iaros.booking_id_seq'));
+    external text;
 BEGIN
     PERFORM iaros.install_check();
+    id := nextval('iaros.booking_id_seq');
+    external := coalesce(external_id, 'booking-' || id);
     IF jsonb_typeof(items) <> 'array' THEN
         RAISE EXCEPTION USING
             ERRCODE = 'invalid_parameter_value',
             MESSAGE = format('items must be a JSON array, not %s', jsonb_typeof(items)),
             HINT = 'Example: [{"kind": "seat", "amount": 25}].';
     END IF;
-    INSERT INTO iaros.booking (customer_id, source, external_id, booked_at, status,
+    INSERT INTO iaros.booking (customer_id, booking_id, source, external_id, booked_at, status,
         origin, destination, cabin, fare_class, sales_channel, party_size,
         departure_at, return_at, amount, currency)
-    VALUES (customer_id, source, external, booked_at, status,
+    VALUES (customer_id, id, source, external, booked_at, status,
         origin, destination, cabin, fare_class, sales_channel, party_size,
-        departure_at, return_at, amount, currency)
-    RETURNING booking_id INTO id;
+        departure_at, return_at, amount, currency);
     INSERT INTO iaros.booking_item (customer_id, booking_id, line_no, kind, code, description, quantity, unit_price, amount, currency)
     SELECT booking_record.customer_id, id, i.n, i.item ->> 'kind', i.item ->> 'code', i.item ->> 'description',
         coalesce((i.item ->> 'quantity')::integer, 1), (i.item ->> 'unit_price')::numeric,
@@ -319,11 +330,12 @@ CREATE FUNCTION @extschema@.event_record(
     AS $$
 #variable_conflict use_column
 DECLARE
-    id bigint := nextval('iaros.event_id_seq');
+    id bigint;
     required text[];
     missing text[];
 BEGIN
     PERFORM iaros.install_check();
+    id := nextval('iaros.event_id_seq');
     SELECT k.required_properties INTO required
     FROM iaros.event_kind k WHERE k.kind = event_record.kind;
     IF NOT FOUND THEN
@@ -374,9 +386,10 @@ CREATE FUNCTION @extschema@.touchpoint_record(
     AS $$
 #variable_conflict use_column
 DECLARE
-    id bigint := nextval('iaros.touchpoint_id_seq');
+    id bigint;
 BEGIN
     PERFORM iaros.install_check();
+    id := nextval('iaros.touchpoint_id_seq');
     INSERT INTO iaros.touchpoint (customer_id, touchpoint_id, occurred_at, channel, kind, campaign_id, message_id, cost_base, source)
     VALUES (touchpoint_record.customer_id, id, touchpoint_record.occurred_at, touchpoint_record.channel,
             touchpoint_record.kind, touchpoint_record.campaign_id, touchpoint_record.message_id,
@@ -399,9 +412,10 @@ CREATE FUNCTION @extschema@.conversion_record(
     AS $$
 #variable_conflict use_column
 DECLARE
-    id bigint := nextval('iaros.conversion_id_seq');
+    id bigint;
 BEGIN
     PERFORM iaros.install_check();
+    id := nextval('iaros.conversion_id_seq');
     INSERT INTO iaros.conversion (customer_id, conversion_id, occurred_at, kind, booking_id, value_base, source)
     VALUES (conversion_record.customer_id, id, conversion_record.occurred_at, conversion_record.kind,
             conversion_record.booking_id, conversion_record.value_base, conversion_record.source);
@@ -421,6 +435,7 @@ CREATE FUNCTION @extschema@.customer_doctor()
     SET search_path = pg_catalog, pg_temp
     AS $$
 BEGIN
+    PERFORM iaros.install_check();
     RETURN QUERY
         SELECT 'error'::iaros.alert_severity, 'alias ' || a.customer_id,
             format('its master %s does not exist or is an alias itself', a.master_id),
@@ -651,13 +666,17 @@ IF iaros.schema_step('customer', 1) THEN
     CREATE TABLE iaros.customer_alias (
         customer_id bigint PRIMARY KEY REFERENCES iaros.customer ON DELETE CASCADE,
         master_id bigint NOT NULL,
+        recognised_as bigint NOT NULL,
         reason text,
         created_at timestamptz NOT NULL DEFAULT now(),
         CHECK (customer_id <> master_id)
     );
     COMMENT ON TABLE iaros.customer_alias IS
         'An alias (customer_id) is the same person as its master. Written by customer_recognise(), which keeps aliases from chaining; undone by customer_separate().';
+    COMMENT ON COLUMN iaros.customer_alias.recognised_as IS
+        'The customer that was named when the alias was recognised; master_id is the one that this customer stands for in turn.';
     CREATE INDEX customer_alias_master ON iaros.customer_alias (master_id);
+    CREATE INDEX customer_alias_recognised_as ON iaros.customer_alias (recognised_as);
 
     CREATE TABLE iaros.customer_trait (
         customer_id bigint NOT NULL REFERENCES iaros.customer ON DELETE CASCADE,

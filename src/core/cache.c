@@ -24,11 +24,15 @@ core_cache_callback(Datum arg, Oid relid)
 			cache->valid = false;
 }
 
-/* Registers the one callback that serves every cache of the library. */
+/*
+ * Registers the one callback that serves every cache of the library, and
+ * the caches of this domain.
+ */
 void
 core_init(void)
 {
 	CacheRegisterRelcacheCallback(core_cache_callback, (Datum) 0);
+	setting_init();
 }
 
 /* Returns the OID of a table of ours, InvalidOid when it does not exist. */
@@ -56,7 +60,7 @@ core_require_install(void)
 					 "iaros.")));
 }
 
-/* Adds a cache to those that are told of changes. */
+/* Adds a cache to those that are told of changes; called once for each. */
 void
 core_cache_register(CoreCache *cache)
 {

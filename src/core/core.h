@@ -45,6 +45,7 @@ extern void core_cache_end(CoreCache *cache);
 extern void core_require_install(void);
 
 /* setting.c */
+extern void setting_init(void);
 extern const char *core_setting(const char *name);
 
 #endif /* IAROS_CORE_H */

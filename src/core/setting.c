@@ -17,6 +17,13 @@ typedef struct SettingEntry
 static CoreCache setting_cache = {.relname = "setting"};
 static HTAB *settings = NULL;
 
+/* Registers the copy of the settings. */
+void
+setting_init(void)
+{
+	core_cache_register(&setting_cache);
+}
+
 /* Makes the empty hash table inside the cache's context. */
 static void
 setting_table_create(void)
@@ -67,8 +74,6 @@ core_setting(const char *name)
 
 	if (strlen(name) >= NAMEDATALEN)
 		return NULL;
-	if (setting_cache.context == NULL)
-		core_cache_register(&setting_cache);
 	if (!core_cache_usable(&setting_cache))
 		setting_fill();
 	entry = hash_search(settings, name, HASH_FIND, NULL);
