@@ -283,7 +283,102 @@ COMMENT ON FUNCTION @extschema@.money_round(numeric, text) IS
 
 -- Kernel: chance ----------------------------------------------------------
 
-@CORE_CHANCE@
+CREATE FUNCTION @extschema@.chance_seed(salt text)
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'chance_seed'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+
+COMMENT ON FUNCTION @extschema@.chance_seed(text) IS
+'A seed for the chance functions, made of the bytes of salt by FNV-1a (Fowler, Noll, Vo; 64 bits). NULL for NULL. O(length of salt).';
+
+CREATE FUNCTION @extschema@.chance(key bigint, salt text)
+RETURNS double precision
+AS 'MODULE_PATHNAME', 'chance_by_salt'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+
+COMMENT ON FUNCTION @extschema@.chance(bigint, text) IS
+'A number from [0, 1), uniform with 53 bits, that depends only on key (such as a customer_id) and salt (such as the name of an experiment): chance(key, chance_seed(salt), 0). The same on every machine. NULL for a NULL argument. O(length of salt).';
+
+CREATE FUNCTION @extschema@.chance(key bigint, seed bigint, draw integer)
+RETURNS double precision
+AS 'MODULE_PATHNAME', 'chance_by_seed'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+
+COMMENT ON FUNCTION @extschema@.chance(bigint, bigint, integer) IS
+'A number from [0, 1), uniform with 53 bits, that depends only on the arguments: key says whose chance it is, seed which world, draw which of the choices made for this key; use each draw for one purpose only. The same on every machine. NULL for a NULL argument. O(1). Source: finaliser of splitmix64 (Steele, Lea, Flood, OOPSLA 2014) over the three arguments in turn.';
+
+CREATE FUNCTION @extschema@.chance_normal(
+    key bigint,
+    seed bigint,
+    draw integer)
+RETURNS double precision
+AS 'MODULE_PATHNAME', 'chance_normal'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+
+COMMENT ON FUNCTION @extschema@.chance_normal(bigint, bigint, integer) IS
+'A number from the normal distribution of mean 0 and variance 1 that depends only on the arguments (see chance). NULL for a NULL argument. O(1). Source: inversion by algorithm AS 241 (Wichura, Applied Statistics 37, 1988).';
+
+CREATE FUNCTION @extschema@.chance_exponential(
+    key bigint,
+    seed bigint,
+    draw integer,
+    rate double precision)
+RETURNS double precision
+AS 'MODULE_PATHNAME', 'chance_exponential'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+
+COMMENT ON FUNCTION @extschema@.chance_exponential(bigint, bigint, integer, double precision) IS
+'A number from the exponential distribution of mean 1 / rate that depends only on the arguments (see chance). rate is events per unit of time, positive and finite, else error 22023; 22003 when the value is beyond float8. NULL for a NULL argument. O(1). Source: inversion, -log(u) / rate.';
+
+CREATE FUNCTION @extschema@.chance_gamma(
+    key bigint,
+    seed bigint,
+    draw integer,
+    shape double precision,
+    scale double precision)
+RETURNS double precision
+AS 'MODULE_PATHNAME', 'chance_gamma'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+
+COMMENT ON FUNCTION @extschema@.chance_gamma(bigint, bigint, integer, double precision, double precision) IS
+'A number from the gamma distribution of mean shape * scale and variance shape * scale^2 that depends only on the arguments (see chance). shape and scale are positive and finite, else error 22023; 22003 when the value is beyond float8. A very small shape gives values that round to 0. NULL for a NULL argument. O(1) expected. Source: Marsaglia and Tsang, ACM TOMS 26, 2000, with their boost for a shape below 1.';
+
+CREATE FUNCTION @extschema@.chance_poisson(
+    key bigint,
+    seed bigint,
+    draw integer,
+    mean double precision)
+RETURNS integer
+AS 'MODULE_PATHNAME', 'chance_poisson'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+
+COMMENT ON FUNCTION @extschema@.chance_poisson(bigint, bigint, integer, double precision) IS
+'A count from the Poisson distribution that depends only on the arguments (see chance). mean is from 0 to 1000000, else error 22023. NULL for a NULL argument. O(1) expected. Source: below a mean of 10 inversion by sequential search (Devroye 1986, X.3), from there transformed rejection PTRS (Hoermann, Insurance: Mathematics and Economics 12, 1993).';
+
+CREATE FUNCTION @extschema@.chance_int(
+    key bigint,
+    seed bigint,
+    draw integer,
+    n integer)
+RETURNS integer
+AS 'MODULE_PATHNAME', 'chance_int'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+
+COMMENT ON FUNCTION @extschema@.chance_int(bigint, bigint, integer, integer) IS
+'An integer from 0 to n - 1, all equally likely (to one part in 2^32), that depends only on the arguments (see chance). n is at least 1, else error 22023. NULL for a NULL argument. O(1).';
+
+CREATE FUNCTION @extschema@.chance_pick(
+    key bigint,
+    seed bigint,
+    draw integer,
+    weights double precision[])
+RETURNS integer
+AS 'MODULE_PATHNAME', 'chance_pick'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+
+COMMENT ON FUNCTION @extschema@.chance_pick(bigint, bigint, integer, double precision[]) IS
+'A position in weights, counted from 1 whatever the subscripts of the array, each with a chance in proportion to its weight, that depends only on the arguments (see chance). Weights need not sum to 1; one of 0 is never picked. Error 22023 for an array that is empty or has several dimensions, for a weight that is negative, NaN, infinite or NULL, and when all are 0; 22003 when their sum is beyond float8. NULL for a NULL argument. O(number of weights).';
+
 -- Engine: settings --------------------------------------------------------
 
 CREATE TYPE @extschema@.setting_kind AS ENUM
@@ -406,11 +501,11 @@ BEGIN
     IF found IS NULL THEN
         RAISE EXCEPTION USING
             ERRCODE = 'no_data_found',
-            MESSAGE = format('no rate for currency "%s" on %s', currency, day),
-            DETAIL = format('A rate serves the %s days after its own; there is none from %s to %s.',
-                            max_age, day - max_age, day),
+            MESSAGE = format('no rate for currency "%s" on %s', currency, to_char(day, 'YYYY-MM-DD')),
+            DETAIL = format('A rate serves the %s days after its own; there is none from %s to %s.', max_age,
+                            to_char(day - max_age, 'YYYY-MM-DD'), to_char(day, 'YYYY-MM-DD')),
             HINT = format('Add one: INSERT INTO iaros.fx_rate (currency, day, rate) VALUES (%L, %L, ...).',
-                          currency, day);
+                          currency, to_char(day, 'YYYY-MM-DD'));
     END IF;
     RETURN found;
 END $$;
