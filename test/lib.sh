@@ -73,3 +73,9 @@ is_running() {
 	[[ -d $PGDATA_DIR ]] && as_server test -f "$PGDATA_DIR/postmaster.pid" &&
 		as_server "$PGBIN/pg_ctl" -D "$PGDATA_DIR" status >/dev/null 2>&1
 }
+
+# Prints the domains of the Makefile in their order, one a line.
+domains() {
+	sed -n '/^DOMAINS *=/,/[^\\]$/p' "$ROOT/Makefile" |
+		sed 's/^DOMAINS *= *//; s/\\$//' | tr -s ' \t' '\n' | sed '/^$/d'
+}
