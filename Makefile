@@ -3,7 +3,8 @@ EXTENSION = iaros
 EXTVERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" iaros.control)
 
 # One name per domain on every floor, in dependency order.
-DOMAINS = core audit airport customer
+DOMAINS = core audit airport customer consent loyalty profile rfm segment offer \
+	promo recommend message campaign attribution analytics demo
 
 MODULE_big = iaros
 OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c src/*/*.c)))
@@ -34,8 +35,10 @@ PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)
 
-iaros--$(EXTVERSION).sql: sql/header.sql $(DOMAINS:%=sql/%.sql) \
-		$(wildcard sql/footer.sql) Makefile iaros.control
+# A domain is sql/<domain>.sql; further parts of it are sql/<domain>_*.sql.
+iaros--$(EXTVERSION).sql: sql/header.sql \
+		$(foreach d,$(DOMAINS),sql/$d.sql $(sort $(wildcard sql/$d_*.sql))) \
+		sql/footer.sql Makefile iaros.control
 	cat $(filter sql/%,$^) | sed 's/@DOMAINS@/$(DOMAINS)/' > $@
 
 # Everything is built again when the compiler or its flags change, a file

@@ -138,8 +138,8 @@ CREATE FUNCTION @extschema@.access_functions()
             WHEN p.proname LIKE '%\_install' OR p.proname IN (
                 'install', 'schema_step', 'shipped_seal', 'setting_define',
                 'partition_add', 'partition_ensure', 'partition_run',
-                'access_grant', 'access_revoke', 'access_apply', 'job_define',
-                'demo_generate', 'demo_clear')
+                'access_grant', 'access_revoke', 'access_apply', 'job_define')
+                OR p.proname LIKE 'demo\_%' AND p.provolatile = 'v'
                 THEN 'owner'
             WHEN p.prokind = 'a' OR p.provolatile = 'i' THEN 'public'
             WHEN p.proname IN (
@@ -318,8 +318,8 @@ BEGIN
         END;
         COMMIT;
         EXIT WHEN failure IS NOT NULL;
-        total := total OPERATOR(pg_catalog.+) pg_catalog.coalesce(done, 0);
-        EXIT WHEN NOT work.repeats OR pg_catalog.coalesce(done, 0) OPERATOR(pg_catalog.=) 0
+        total := total OPERATOR(pg_catalog.+) coalesce(done, 0);
+        EXIT WHEN NOT work.repeats OR coalesce(done, 0) OPERATOR(pg_catalog.=) 0
             OR pg_catalog.clock_timestamp() OPERATOR(pg_catalog.>) (began OPERATOR(pg_catalog.+) '50 s'::interval);
     END LOOP;
     UPDATE iaros.job_run r
@@ -536,11 +536,14 @@ BEGIN
         END IF;
     END LOOP;
     RETURN QUERY
-        SELECT 'warning'::iaros.alert_severity, 'job ' || j.job,
+        SELECT CASE WHEN coalesce(r.started_at, i.installed_at) < now() - j.max_late
+                    THEN 'warning' ELSE 'info' END::iaros.alert_severity,
+            'job ' || j.job,
             CASE WHEN r.started_at IS NULL THEN 'it never ran'
                  ELSE format('it last ran at %s', r.started_at) END,
             'Schedule it with SELECT * FROM iaros.jobs_schedule(), or run CALL iaros.job_execute().'
         FROM iaros.job j
+        CROSS JOIN (SELECT max(v.installed_at) AS installed_at FROM iaros.schema_version v) i
         LEFT JOIN LATERAL (
             SELECT max(x.started_at) AS started_at FROM iaros.job_run x WHERE x.job = j.job) r ON true
         WHERE j.enabled AND (r.started_at IS NULL OR r.started_at < now() - j.max_late);

@@ -564,8 +564,52 @@ BEGIN ATOMIC
         ('event_key', 'customer', 'open'),
         ('event', 'customer', 'open'),
         ('touchpoint', 'customer', 'open'),
-        ('conversion', 'customer', 'open')
-        -- further domains
+        ('conversion', 'customer', 'open'),
+        -- consent
+        ('purpose', 'reference', 'config'),
+        ('topic', 'reference', 'open'),
+        ('dnc_reason', 'reference', 'config'),
+        ('consent', 'customer', 'ledger'),
+        ('dnc', 'customer', 'ledger'),
+        ('preference', 'customer', 'open'),
+        -- loyalty
+        ('loyalty_programme', 'reference', 'open'),
+        ('loyalty_tier', 'reference', 'open'),
+        ('loyalty_key', 'local', 'open'),
+        ('loyalty_account', 'customer', 'open'),
+        -- profile
+        ('profile', 'customer', 'open'),
+        -- rfm
+        ('rfm_scheme', 'reference', 'open'),
+        ('rfm_threshold', 'reference', 'open'),
+        ('rfm_segment', 'reference', 'open'),
+        ('rfm_cell', 'reference', 'open'),
+        ('customer_rfm', 'customer', 'open'),
+        -- segment
+        ('segment_field', 'reference', 'config'),
+        ('segment', 'reference', 'open'),
+        ('segment_membership', 'customer', 'open'),
+        ('segment_event', 'customer', 'open'),
+        -- offer
+        ('offer_category', 'reference', 'open'),
+        ('offer', 'reference', 'open'),
+        ('offer_channel', 'reference', 'open'),
+        -- promo
+        ('promo', 'reference', 'open'),
+        ('promo_use', 'local', 'ledger'),
+        ('promo_customer_use', 'customer', 'ledger'),
+        ('promo_redemption', 'customer', 'ledger'),
+        -- message
+        ('message_template', 'reference', 'open'),
+        ('outbox', 'local', 'ledger'),
+        ('message_event', 'customer', 'ledger'),
+        -- campaign
+        ('campaign_type', 'reference', 'open'),
+        ('campaign', 'reference', 'open'),
+        ('campaign_run', 'local', 'ledger'),
+        ('campaign_send', 'customer', 'ledger'),
+        -- demo
+        ('demo_truth', 'customer', 'open')
     ) AS t(relation, role, access);
 END;
 COMMENT ON FUNCTION @extschema@.table_roles() IS
@@ -583,8 +627,16 @@ BEGIN ATOMIC
         ('customer', 'postal_code'),
         ('customer_identifier', 'value'),
         ('event', 'properties'),
-        ('load_reject', 'payload')
-        -- further domains
+        ('load_reject', 'payload'),
+        ('consent', 'ip'),
+        ('consent', 'evidence'),
+        ('dnc', 'note'),
+        ('loyalty_key', 'member_no'),
+        ('loyalty_account', 'member_no'),
+        ('outbox', 'recipient'),
+        ('outbox', 'subject'),
+        ('outbox', 'body'),
+        ('message_event', 'detail')
     ) AS t(relation, attribute);
 END;
 COMMENT ON FUNCTION @extschema@.personal_columns() IS
@@ -601,8 +653,13 @@ BEGIN ATOMIC
         ('fx_rate', 'fx_rate_audit', 'audit'),
         ('audit_log', 'audit_log_guard', 'guard'),
         ('booking', 'booking_base_insert', 'derive'),
-        ('booking', 'booking_base_update', 'derive')
-        -- further domains
+        ('booking', 'booking_base_update', 'derive'),
+        ('consent', 'consent_guard', 'guard'),
+        ('segment', 'segment_rule_check', 'check'),
+        ('promo', 'promo_audit', 'audit'),
+        ('promo_redemption', 'promo_redemption_guard', 'guard'),
+        ('campaign', 'campaign_audit', 'audit'),
+        ('campaign_send', 'campaign_send_guard', 'guard')
     ) AS t(relation, trigger, purpose);
 END;
 COMMENT ON FUNCTION @extschema@.trigger_roles() IS

@@ -249,6 +249,22 @@ END $$;
 COMMENT ON FUNCTION @extschema@.customer_timeline(bigint, timestamptz, timestamptz, integer) IS
 'Returns what happened to and by a customer in [from_time, to_time), newest first, at most max_rows: bookings, events, touchpoints and conversions of the customer and of all aliases; stored_as tells under which id. No row for NULL or an unknown customer. Reads by index.';
 
+CREATE FUNCTION @extschema@.customer_require(customer_id bigint) RETURNS void
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+BEGIN
+    PERFORM iaros.install_check();
+    IF NOT EXISTS (SELECT FROM iaros.customer c WHERE c.customer_id = customer_require.customer_id) THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'foreign_key_violation',
+            MESSAGE = format('customer %s does not exist', coalesce(customer_id::text, 'NULL')),
+            HINT = 'Make the customer first with customer_create(), or find it with customer_find().';
+    END IF;
+END $$;
+COMMENT ON FUNCTION @extschema@.customer_require(bigint) IS
+'Raises 23503 with a hint when a customer does not exist (or is NULL). One index look-up.';
+
 -- Engine: bookings --------------------------------------------------------
 
 CREATE FUNCTION @extschema@.booking_base() RETURNS trigger
@@ -288,6 +304,7 @@ CREATE FUNCTION @extschema@.booking_record(
 DECLARE
     id bigint;
     external text;
+    airport_code text;
 BEGIN
     PERFORM iaros.install_check();
     id := nextval('iaros.booking_id_seq');
@@ -298,12 +315,35 @@ BEGIN
             MESSAGE = format('items must be a JSON array, not %s', jsonb_typeof(items)),
             HINT = 'Example: [{"kind": "seat", "amount": 25}].';
     END IF;
+    PERFORM iaros.customer_require(booking_record.customer_id);
+    IF amount < 0 THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'check_violation',
+            MESSAGE = format('amount %s of a booking is negative', amount),
+            HINT = 'Cancel or refund a booking by its status; amounts are never negative.';
+    END IF;
+    FOREACH airport_code IN ARRAY array_remove(ARRAY[origin, destination], NULL) LOOP
+        IF NOT EXISTS (SELECT FROM iaros.airport a WHERE a.airport = airport_code) THEN
+            RAISE EXCEPTION USING
+                ERRCODE = 'foreign_key_violation',
+                MESSAGE = format('airport "%s" does not exist', airport_code),
+                HINT = 'Airports are IATA codes in upper case; add yours to iaros.airport.';
+        END IF;
+    END LOOP;
     INSERT INTO iaros.booking (customer_id, booking_id, source, external_id, booked_at, status,
         origin, destination, cabin, fare_class, sales_channel, party_size,
         departure_at, return_at, amount, currency)
     VALUES (customer_id, id, source, external, booked_at, status,
         origin, destination, cabin, fare_class, sales_channel, party_size,
-        departure_at, return_at, amount, currency);
+        departure_at, return_at, amount, currency)
+    ON CONFLICT ON CONSTRAINT booking_natural_key DO NOTHING;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'unique_violation',
+            MESSAGE = format('booking "%s" of source "%s" exists already for customer %s',
+                external, source, booking_record.customer_id),
+            HINT = 'Update that booking, or load with booking_load(), which takes the same booking twice.';
+    END IF;
     INSERT INTO iaros.booking_item (customer_id, booking_id, line_no, kind, code, description, quantity, unit_price, amount, currency)
     SELECT booking_record.customer_id, id, i.n, i.item ->> 'kind', i.item ->> 'code', i.item ->> 'description',
         coalesce((i.item ->> 'quantity')::integer, 1), (i.item ->> 'unit_price')::numeric,
@@ -334,7 +374,7 @@ DECLARE
     required text[];
     missing text[];
 BEGIN
-    PERFORM iaros.install_check();
+    PERFORM iaros.customer_require(event_record.customer_id);
     id := nextval('iaros.event_id_seq');
     SELECT k.required_properties INTO required
     FROM iaros.event_kind k WHERE k.kind = event_record.kind;
@@ -343,6 +383,12 @@ BEGIN
             ERRCODE = 'foreign_key_violation',
             MESSAGE = format('event kind "%s" does not exist', event_record.kind),
             HINT = 'List the kinds with SELECT * FROM iaros.event_kind; add your own there.';
+    END IF;
+    IF jsonb_typeof(event_record.properties) <> 'object' THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'invalid_parameter_value',
+            MESSAGE = format('properties must be a JSON object, not %s', jsonb_typeof(event_record.properties)),
+            HINT = 'Example: {"origin": "JFK", "destination": "LHR"}.';
     END IF;
     missing := ARRAY(SELECT r FROM unnest(required) AS r
                      WHERE NOT coalesce(event_record.properties, '{}') ? r);
@@ -388,7 +434,7 @@ CREATE FUNCTION @extschema@.touchpoint_record(
 DECLARE
     id bigint;
 BEGIN
-    PERFORM iaros.install_check();
+    PERFORM iaros.customer_require(touchpoint_record.customer_id);
     id := nextval('iaros.touchpoint_id_seq');
     INSERT INTO iaros.touchpoint (customer_id, touchpoint_id, occurred_at, channel, kind, campaign_id, message_id, cost_base, source)
     VALUES (touchpoint_record.customer_id, id, touchpoint_record.occurred_at, touchpoint_record.channel,
@@ -414,7 +460,7 @@ CREATE FUNCTION @extschema@.conversion_record(
 DECLARE
     id bigint;
 BEGIN
-    PERFORM iaros.install_check();
+    PERFORM iaros.customer_require(conversion_record.customer_id);
     id := nextval('iaros.conversion_id_seq');
     INSERT INTO iaros.conversion (customer_id, conversion_id, occurred_at, kind, booking_id, value_base, source)
     VALUES (conversion_record.customer_id, id, conversion_record.occurred_at, conversion_record.kind,
@@ -424,9 +470,6 @@ END $$;
 COMMENT ON FUNCTION @extschema@.conversion_record(bigint, numeric, timestamptz, text, bigint, text) IS
 'Records that a customer did what marketing is for, with its value in the base currency, and returns its id. Errors: 23503 unknown customer, booking or source, 23505 a conversion of that kind exists for the booking, 23514 negative value.';
 
--- Engine: loading ---------------------------------------------------------
-
-@CUSTOMER_LOAD@
 -- Doctor ------------------------------------------------------------------
 
 CREATE FUNCTION @extschema@.customer_doctor()
@@ -829,6 +872,44 @@ IF iaros.schema_step('customer', 1) THEN
         'What marketing is for: bookings and other goals reached, with their value in the base currency.';
     CREATE INDEX conversion_time ON iaros.conversion (occurred_at);
     CREATE INDEX conversion_source ON iaros.conversion (source);
+
+    CREATE SEQUENCE iaros.load_id_seq;
+    CREATE TABLE iaros.load_run (
+        load_id bigint PRIMARY KEY DEFAULT nextval('iaros.load_id_seq'),
+        source text NOT NULL REFERENCES iaros.data_source,
+        kind text NOT NULL CHECK (kind IN ('customer', 'booking', 'booking_item', 'event')),
+        loaded_at timestamptz NOT NULL DEFAULT now(),
+        loaded_by text NOT NULL,
+        rows bigint NOT NULL,
+        accepted bigint NOT NULL,
+        duplicates bigint NOT NULL,
+        refused bigint NOT NULL,
+        CONSTRAINT load_run_nothing_lost CHECK (rows = accepted + duplicates + refused)
+    );
+    COMMENT ON TABLE iaros.load_run IS
+        'One row for each call of a loader or of inbox_ingest(): how many rows came, how many were new, known already, and refused. Old runs are deleted by load_prune().';
+    CREATE INDEX load_run_source ON iaros.load_run (source, kind, loaded_at);
+
+    CREATE TABLE iaros.load_reject (
+        load_id bigint NOT NULL REFERENCES iaros.load_run ON DELETE CASCADE,
+        row_no bigint NOT NULL,
+        kind text NOT NULL,
+        source text NOT NULL,
+        external_id text,
+        payload jsonb NOT NULL,
+        reasons text[] NOT NULL CHECK (reasons <> '{}'),
+        PRIMARY KEY (load_id, row_no)
+    );
+    COMMENT ON TABLE iaros.load_reject IS
+        'The rows that a load refused, one by one, as they came, with all the reasons. To repair: correct the payload and give it to inbox_ingest().';
+    COMMENT ON COLUMN iaros.load_reject.row_no IS 'Position in the load, from 1.';
+    COMMENT ON COLUMN iaros.load_reject.reasons IS 'Each a code, then a colon and what it is about: amount_decimals: 12.345 EUR.';
+    CREATE INDEX load_reject_key ON iaros.load_reject (source, kind, external_id);
+
+    PERFORM iaros.setting_define('load_keep_days', 'integer', '90',
+        'For how many days loads and the rows that they refused are kept.');
+    PERFORM iaros.job_define('loads', '27 3 * * *', 'load_prune', interval '2 days', false,
+        'Deletes old loads with the rows that they refused.');
 
     CREATE VIEW iaros.customer_masked AS
         SELECT c.customer_id, c.kind, c.source,

@@ -61,7 +61,9 @@ PGDATA_DIR=$SERVER/data
 PGLOG=$SERVER/log
 
 # A port of its own: whoever loses PGHOST does not reach another server.
-export PGHOST=$SOCKETS PGPORT=54315 PGUSER=postgres PGDATABASE=postgres
+export PGHOST=$SOCKETS PGPORT=54315 PGUSER=postgres
+# A test works in the database that test/run made for it.
+export PGDATABASE=${IAROS_DATABASE:-postgres}
 export PG_CONFIG=$PGBIN/pg_config
 export PATH=$PGBIN:$PATH
 unset PGDATA PGSERVICE PGOPTIONS PGPASSWORD PGHOSTADDR PGTZ PGDATESTYLE
@@ -76,6 +78,48 @@ is_running() {
 
 # Prints the domains of the Makefile in their order, one a line.
 domains() {
-	sed -n '/^DOMAINS *=/,/[^\\]$/p' "$ROOT/Makefile" |
-		sed 's/^DOMAINS *= *//; s/\\$//' | tr -s ' \t' '\n' | sed '/^$/d'
+	sed -n '/^DOMAINS *=/{:a;/\\$/{N;s/\\\n//;ba};s/.*= *//p}' \
+		"$ROOT/Makefile" | tr -s ' \t' '\n'
+}
+
+# Prints the seconds since $1, a value of EPOCHREALTIME.
+seconds_since() {
+	awk -v a="$1" -v b="$EPOCHREALTIME" 'BEGIN {printf "%.1f", b - a}'
+}
+
+# Waits for another run in this checkout; then builds with the given settings
+# of make, installs and starts the cluster. Sets started if it was not up.
+set_up() {
+	started=''
+	"$ROOT/test/cluster" make
+	exec 8>"$CLUSTER/run.lock"
+	flock -n 8 || {
+		say "Waiting for another run in this checkout"
+		flock 8
+	}
+	"$ROOT/test/cluster" install "$@" 8>&-
+	if ! is_running; then
+		started=1
+		"$ROOT/test/cluster" start 8>&-
+	fi
+}
+
+# Leaves no server behind that was not there. For a trap on EXIT.
+stop_if_started() {
+	if [[ -n ${started-} && ${KEEP-} != 1 ]]; then
+		"$ROOT/test/cluster" stop || true
+	fi
+}
+
+# Makes database $1 anew, with iaros installed.
+fresh_database() {
+	psql -Xq -v ON_ERROR_STOP=1 -v name="$1" >/dev/null <<-'SQL'
+		SET client_min_messages = warning;
+		DROP DATABASE IF EXISTS :"name" WITH (FORCE);
+		CREATE DATABASE :"name" TEMPLATE template0;
+		\connect :"name"
+		SET client_min_messages = warning;
+		CREATE EXTENSION iaros;
+		CALL iaros.install();
+	SQL
 }

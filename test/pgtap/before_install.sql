@@ -24,6 +24,7 @@ BEGIN
                 WHEN t.typcategory = 'D' THEN '''2026-01-01'''
                 WHEN t.typcategory = 'T' THEN '''1 day'''
                 WHEN t.typname = 'regclass' THEN '''pg_class'''
+                WHEN t.typtype = 'r' THEN '''(,)'''
                 WHEN t.typname = 'uuid' THEN '''00000000-0000-0000-0000-000000000000'''
                 WHEN t.typname = 'inet' THEN '''127.0.0.1'''
                 ELSE '''x''' END || '::' || t.oid::regtype, ', ' ORDER BY u.n)

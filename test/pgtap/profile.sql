@@ -1,0 +1,109 @@
+-- profile: what is counted and what is not, aliases, refresh and apply.
+BEGIN;
+SELECT plan(46);
+SELECT iaros.customer_create() AS ada, iaros.customer_create() AS bob, iaros.customer_create(kind => 'anonymous') AS visitor \gset
+INSERT INTO iaros.fx_rate (currency, day, rate) VALUES ('EUR', '2025-01-01', 1.5);
+
+-- The year ends at as_of 2026-01-01 00:00: 2025-01-01 00:00 is out, a microsecond later is in.
+SELECT iaros.booking_record(:ada, 100, 'USD', '2024-12-31 12:00+00', 'JFK', 'LAX', 'economy', 'Y', 'web', 1, '2025-01-10 12:00+00') AS b1 \gset
+SELECT iaros.booking_record(:ada, 200, 'EUR', '2025-01-02 00:00+00', 'JFK', 'LHR', 'business', 'J', 'mobile', 3, '2025-01-04 04:00+00',
+    items => '[{"kind": "seat", "amount": 10}, {"kind": "bag", "amount": 20}, {"kind": "hotel", "amount": 30}, {"kind": "bundle", "amount": 40}]') AS b2 \gset
+SELECT iaros.booking_record(:ada, 50, 'USD', '2026-01-01 00:00+00', 'LHR', 'JFK', 'business', 'J', 'mobile', 2) AS b3 \gset
+SELECT iaros.booking_record(:ada, 9999, 'USD', '2025-06-01', 'JFK', 'LAX', 'first', 'F', 'agent', status => 'cancelled', items => '[{"kind": "seat", "amount": 10}]') AS b4 \gset
+SELECT iaros.booking_record(:ada, 9999, 'USD', '2025-06-01', 'JFK', 'LAX', 'first', 'F', 'agent', status => 'refunded') AS b5 \gset
+SELECT iaros.booking_record(:ada, 9999, 'USD', '2026-01-01 00:00:01+00', 'JFK', 'LAX', 'first', 'F', 'agent') AS b6 \gset
+SELECT iaros.event_record(:ada, k.kind, k.at::timestamptz, k.properties::jsonb) FROM (VALUES
+    ('email_open', '2025-10-03 00:00+00', '{}'), ('email_open', '2025-10-03 00:00:01+00', '{}'), ('email_open', '2026-01-01 00:00+00', '{}'),
+    ('email_open', '2026-01-02', '{}'), ('email_click', '2025-12-31', '{}'),
+    ('search', '2025-12-02 00:00+00', '{"origin": "JFK", "destination": "LHR"}'), ('search', '2025-12-03', '{"origin": "JFK", "destination": "LHR"}'),
+    ('cart_abandoned', '2025-12-25 00:00+00', '{}'), ('cart_abandoned', '2025-12-25 00:00:01+00', '{}'),
+    ('complaint', '2025-03-01', '{}'), ('nps_response', '2025-04-01', '{"score": 9}'), ('nps_response', '2025-03-01', '{"score": 3}'),
+    ('nps_response', '2026-02-01', '{"score": 0}')) AS k(kind, at, properties) \g /dev/null
+INSERT INTO iaros.customer_trait (customer_id, trait, value) VALUES (:ada, 'corporate_account', 'true'), (:ada, 'social_follower', 'false');
+SELECT iaros.loyalty_enrol(:bob, tier => 'silver', enrolled_on => '2025-06-01') AS number \gset
+
+SELECT is(iaros.profile_refresh('2026-01-01'), (SELECT count(*) FROM iaros.customer), 'every customer gets a profile');
+SELECT is((SELECT count(*) FROM iaros.profile), (SELECT count(*) FROM iaros.customer), 'one row each');
+SELECT is(booking_count, 3, 'bookings, without cancelled, refunded and later ones') FROM iaros.profile WHERE customer_id = :ada;
+SELECT is(booking_count_12m, 2, 'bookings of the last 12 months') FROM iaros.profile WHERE customer_id = :ada;
+SELECT is(spend_total, 450.0000, 'spend, in the base currency') FROM iaros.profile WHERE customer_id = :ada;
+SELECT is(spend_12m, 350.0000, 'spend of the last 12 months') FROM iaros.profile WHERE customer_id = :ada;
+SELECT is(first_booked_at, '2024-12-31 12:00+00', 'first booking') FROM iaros.profile WHERE customer_id = :ada;
+SELECT is(last_booked_at, '2026-01-01 00:00+00', 'last booking, as_of included') FROM iaros.profile WHERE customer_id = :ada;
+SELECT is(cabin_top, 'business'::iaros.cabin, 'most frequent cabin') FROM iaros.profile WHERE customer_id = :ada;
+SELECT is(sales_channel_top, 'mobile', 'most frequent sales channel') FROM iaros.profile WHERE customer_id = :ada;
+SELECT is(route_top, 'LHR-JFK', 'of equally frequent routes the last') FROM iaros.profile WHERE customer_id = :ada;
+SELECT is(lead_days_avg, 6.08, 'days from booking to departure, where one is known') FROM iaros.profile WHERE customer_id = :ada;
+SELECT is(party_size_avg, 2.00, 'party size') FROM iaros.profile WHERE customer_id = :ada;
+SELECT is(weekend_share, 0.0000, 'Saturday 04:00 UTC is still Friday in New York') FROM iaros.profile WHERE customer_id = :ada;
+SELECT is(international_share, 0.6667, 'routes between two countries') FROM iaros.profile WHERE customer_id = :ada;
+SELECT is(ancillary_count, 2, 'ancillaries') FROM iaros.profile WHERE customer_id = :ada;
+SELECT is(bundle_count, 1, 'bundles') FROM iaros.profile WHERE customer_id = :ada;
+SELECT is(email_open_90d, 2, 'opens in (as_of - 90 days, as_of]') FROM iaros.profile WHERE customer_id = :ada;
+SELECT is(email_click_90d, 1, 'clicks') FROM iaros.profile WHERE customer_id = :ada;
+SELECT is(search_30d, 1, 'searches in (as_of - 30 days, as_of]') FROM iaros.profile WHERE customer_id = :ada;
+SELECT is(cart_abandoned_7d, 1, 'carts in (as_of - 7 days, as_of]') FROM iaros.profile WHERE customer_id = :ada;
+SELECT is(last_event_at, '2026-01-01 00:00+00', 'last event') FROM iaros.profile WHERE customer_id = :ada;
+SELECT is(last_complaint_at, '2025-03-01', 'last complaint') FROM iaros.profile WHERE customer_id = :ada;
+SELECT is(nps_score, 9, 'last answer by time, not by arrival') FROM iaros.profile WHERE customer_id = :ada;
+SELECT ok(corporate AND NOT social_follower AND NOT app_user AND NOT is_member, 'traits') FROM iaros.profile WHERE customer_id = :ada;
+SELECT ok(is_member AND tier = 'silver' AND booking_count = 0 AND spend_total = 0 AND last_booked_at IS NULL, 'a member who never booked') FROM iaros.profile WHERE customer_id = :bob;
+
+-- Weekends in the zone of the airport, or of the brand.
+SELECT iaros.booking_record(:bob, 1, 'USD', '2025-01-02', 'SIN', 'JFK', departure_at => '2025-01-03 20:00+00') AS b \gset
+SELECT iaros.booking_record(:bob, 1, 'USD', '2025-01-02', departure_at => '2025-01-03 20:00+00') AS b \gset
+SELECT is(iaros.profile_apply(ARRAY[:bob]::bigint[], '2026-01-01'), 1::bigint, 'one profile is computed');
+SELECT is(weekend_share, 0.5000, 'Friday 20:00 UTC is Saturday in Singapore') FROM iaros.profile WHERE customer_id = :bob;
+
+-- Aliases.
+SELECT iaros.event_record(:visitor, 'app_open', '2025-12-01') AS e, iaros.booking_record(:visitor, 1000, 'USD', '2025-02-01', 'JFK', 'LAX', 'economy') AS b \gset
+SELECT iaros.customer_recognise(:visitor, :ada) AS recognised \gset
+SELECT is((SELECT count(*) FROM iaros.profile_doctor()), 1::bigint, 'doctor() sees the profile of the new alias');
+SELECT is(iaros.profile_apply(ARRAY[:visitor]::bigint[], '2026-01-01'), 1::bigint, 'the alias leads to its master');
+SELECT ok(app_user AND booking_count = 4 AND spend_total = 1450, 'whose profile now holds both') FROM iaros.profile WHERE customer_id = :ada;
+SELECT is((SELECT count(*) FROM iaros.profile WHERE customer_id = :visitor), 0::bigint, 'the alias has none');
+SELECT results_eq(format('SELECT * FROM iaros.customer_profile(%s)', :visitor), format('SELECT * FROM iaros.customer_profile(%s)', :ada), 'customer_profile() follows the alias');
+SELECT is((SELECT master_id FROM iaros.customer_profile(:visitor)), :ada::bigint, 'and says whose it is');
+SELECT iaros.customer_separate(:visitor) AS separated \gset
+SELECT is(iaros.profile_apply(ARRAY[:visitor, :ada]::bigint[], '2026-01-01'), 2::bigint, 'apart again');
+SELECT is((SELECT spend_total FROM iaros.profile WHERE customer_id = :visitor), 1000.0000, 'each has its own');
+
+-- Edges.
+SELECT is(iaros.profile_apply(NULL), 0::bigint, 'no ids, no profiles');
+SELECT is(iaros.profile_apply('{}'), 0::bigint, 'empty ids neither');
+SELECT is(iaros.profile_apply(ARRAY[999999999, NULL, :bob, :bob]::bigint[], '2026-01-01'), 1::bigint, 'ids of nobody and repeated ids');
+SELECT is_empty('SELECT * FROM iaros.customer_profile(999999999)', 'nobody has no profile');
+SELECT cmp_ok((SELECT as_of FROM iaros.profile WHERE customer_id = :bob), '=', '2026-01-01'::timestamptz, 'as_of is kept');
+SELECT is(iaros.profile_apply(ARRAY[:bob]::bigint[]), 1::bigint, 'the present is the default');
+SELECT ok(as_of > now() AND as_of < clock_timestamp(), 'and is when it is computed') FROM iaros.profile WHERE customer_id = :bob;
+
+-- Refresh and apply give the same rows, for a random crowd.
+INSERT INTO iaros.customer (customer_id) SELECT 500000 + i FROM generate_series(1, 300) AS i;
+INSERT INTO iaros.booking (customer_id, source, external_id, booked_at, status, origin, destination, cabin, sales_channel, party_size, departure_at, amount, currency)
+SELECT 500001 + iaros.chance_int(i, 7, 1, 300), 'demo', i::text, '2024-01-01'::timestamptz + iaros.chance_int(i, 7, 2, 730) * interval '1 day',
+    (enum_range(NULL::iaros.booking_status))[1 + iaros.chance_int(i, 7, 3, 7)], (ARRAY['JFK', 'LHR', 'FRA'])[1 + iaros.chance_int(i, 7, 4, 3)],
+    (ARRAY['LAX', 'CDG', 'SIN'])[1 + iaros.chance_int(i, 7, 5, 3)], (enum_range(NULL::iaros.cabin))[1 + iaros.chance_int(i, 7, 6, 4)],
+    (ARRAY['web', 'mobile', 'agent'])[1 + iaros.chance_int(i, 7, 7, 3)], 1 + iaros.chance_int(i, 7, 8, 5),
+    '2024-01-01'::timestamptz + iaros.chance_int(i, 7, 9, 800) * interval '1 day', iaros.chance_int(i, 7, 10, 100000) / 100.0, 'USD'
+FROM generate_series(1, 3000) AS i;
+INSERT INTO iaros.event (customer_id, kind, occurred_at, source)
+SELECT 500001 + iaros.chance_int(i, 8, 1, 300), (ARRAY['email_open', 'email_click', 'cart_abandoned', 'complaint', 'app_open', 'referral'])[1 + iaros.chance_int(i, 8, 2, 6)],
+    '2025-06-01'::timestamptz + iaros.chance_int(i, 8, 3, 300) * interval '1 day', 'demo'
+FROM generate_series(1, 1000) AS i;
+SELECT count(iaros.customer_recognise(500000 + i * 3, 500000 + i)) AS aliases FROM generate_series(1, 100) AS i WHERE i % 3 <> 0 \gset
+CREATE TEMP TABLE applied AS SELECT iaros.profile_apply(array_agg(c.customer_id ORDER BY c.customer_id DESC), '2026-01-01') FROM iaros.customer c;
+CREATE TEMP TABLE by_apply AS TABLE iaros.profile;
+DELETE FROM iaros.profile;
+SELECT cmp_ok(iaros.profile_refresh('2026-01-01'), '>', 230::bigint, 'a crowd with aliases');
+SELECT bag_eq('TABLE by_apply', 'TABLE iaros.profile', 'profile_apply() for all gives the rows of profile_refresh()');
+SELECT results_eq($$SELECT count(*), sum(booking_count), sum(spend_total) FROM iaros.profile WHERE customer_id > 500000$$,
+    $$SELECT count(DISTINCT coalesce(a.master_id, b.customer_id)) + (SELECT count(*) FROM iaros.customer c WHERE c.customer_id > 500000
+              AND NOT EXISTS (SELECT FROM iaros.customer_alias x WHERE x.customer_id = c.customer_id)
+              AND NOT EXISTS (SELECT FROM iaros.booking y LEFT JOIN iaros.customer_alias z ON z.customer_id = y.customer_id
+                  WHERE coalesce(z.master_id, y.customer_id) = c.customer_id AND iaros.booking_counts(y.status) AND y.booked_at <= '2026-01-01')),
+          count(*), sum(b.amount_base)
+      FROM iaros.booking b LEFT JOIN iaros.customer_alias a ON a.customer_id = b.customer_id
+      WHERE b.customer_id > 500000 AND iaros.booking_counts(b.status) AND b.booked_at <= '2026-01-01'$$,
+    'no booking is lost or counted twice');
+SELECT * FROM finish();
+ROLLBACK;

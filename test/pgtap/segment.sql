@@ -1,0 +1,150 @@
+-- segment: who is in a segment, who entered and left, what stays.
+BEGIN;
+SELECT plan(46);
+
+INSERT INTO iaros.customer (customer_id, kind, source, country, city, birth_date) VALUES
+    (900001, 'known', 'manual', 'US', 'New York', '1980-03-01'),
+    (900002, 'known', 'manual', 'GB', 'york', NULL),
+    (900003, 'known', 'manual', NULL, NULL, NULL),
+    (900004, 'known', 'manual', 'US', $$O'Fallon \ "x"$$, NULL),
+    (900005, 'anonymous', 'manual', NULL, NULL, NULL);
+-- 900001: 12 bookings in business class; 900002: one, long ago; others none.
+SELECT iaros.booking_record(900001, 800, 'USD', timestamptz '2026-06-28Z' - i * interval '20 days', 'JFK', 'LHR', 'business',
+    departure_at => '2026-07-01Z') FROM generate_series(0, 11) AS i;
+SELECT iaros.booking_record(900002, 100, 'USD', '2025-12-01Z', 'JFK', 'LHR', 'economy', departure_at => '2026-01-03Z');
+SELECT iaros.profile_refresh('2026-07-01Z');
+SELECT iaros.rfm_refresh('2026-07-01Z');
+
+CREATE FUNCTION pg_temp.who(rule jsonb) RETURNS bigint[] LANGUAGE plpgsql AS $$
+DECLARE ids bigint[];
+BEGIN
+    EXECUTE format('SELECT array_agg(p.customer_id ORDER BY p.customer_id) %s WHERE p.customer_id BETWEEN 900001 AND 900005 AND %s',
+        iaros.segment_source_sql('2026-07-01Z'), iaros.segment_rule_sql(rule)) INTO ids;
+    RETURN coalesce(ids, '{}');
+END $$;
+CREATE FUNCTION pg_temp.who(field text, operator text, value jsonb) RETURNS bigint[] LANGUAGE sql AS
+$$ SELECT pg_temp.who(jsonb_build_object('field', field, 'operator', operator, 'value', value)) $$;
+
+-- Rules.
+SELECT is(pg_temp.who('{"logic": "AND", "rules": [
+    {"field": "customer.totalSpend", "operator": ">=", "value": 5000},
+    {"field": "booking.frequency", "operator": ">=", "value": 10},
+    {"field": "booking.cabinClass", "operator": "IN", "value": ["BUSINESS", "FIRST"]},
+    {"field": "customer.rfmSegment", "operator": "IN", "value": ["Champions", "Loyal"]}]}'), '{900001}',
+    'high-value frequent business travellers: the one who is');
+SELECT is(pg_temp.who('customer.country', '=', '"us"'), '{900001,900004}', '= on a list of values');
+SELECT is(pg_temp.who('customer.country', '!=', '"US"'), '{900002}', '!= does not hold for what is not known');
+SELECT is(pg_temp.who('customer.country', '=', 'null'), '{900003,900005}', '= null asks for what is not known');
+SELECT is(pg_temp.who('customer.country', '!=', 'null'), '{900001,900002,900004}', '!= null asks for what is known');
+SELECT is(pg_temp.who('{"logic": "OR", "rules": [{"field": "customer.country", "operator": "=", "value": "GB"},
+    {"field": "booking.count", "operator": "=", "value": 0}]}'), '{900002,900003,900004,900005}',
+    'OR holds when one side is not known and the other is true');
+SELECT is(pg_temp.who('customer.city', 'CONTAINS', '"YORK"'), '{900001,900002}', 'CONTAINS takes upper and lower case as one');
+SELECT is(pg_temp.who('customer.city', 'CONTAINS', '"_ork"'), '{}', 'CONTAINS knows no wild cards');
+SELECT is(pg_temp.who('customer.city', '=', to_jsonb($$o'fallon \ "X"$$::text)), '{900004}', 'quotes and backslashes are compared as they are');
+SELECT is(pg_temp.who('customer.city', '=', to_jsonb($$x' OR 'a'='a$$::text)), '{}', 'a value cannot become SQL');
+SELECT is(pg_temp.who('booking.lastBookedAt', '=', '"2026-06-28"'), '{900001}', 'a day is compared as a day');
+SELECT is(pg_temp.who('booking.lastBookedAt', 'BETWEEN', '["2025-12-01", "2025-12-01"]'), '{900002}', 'BETWEEN includes its last day');
+SELECT is(pg_temp.who('booking.lastBookedAt', '>', '"2026-06-28"'), '{}', '> a day begins with the next one');
+SELECT is(pg_temp.who('booking.lastBookedAt', '<', '"2026-06-28"'), '{900002}', '< a day ends before it');
+SELECT is(pg_temp.who('booking.daysSinceLast', 'BETWEEN', '[180, 365]'), '{900002}', 'days are counted up to as_of');
+SELECT is(pg_temp.who('customer.age', '=', '46'), '{900001}', 'age in years as of the question');
+SELECT is(pg_temp.who('customer.region', '=', '"Europe"'), '{900002}', 'region of the country');
+SELECT is(pg_temp.who('customer.isMember', '!=', 'true'), '{900001,900002,900003,900004,900005}', 'booleans');
+
+-- No text can make a rule that is not valid SQL, or one that holds for all.
+SELECT is_empty(
+    $$WITH text AS (
+        SELECT i, (SELECT string_agg(substr($q$'"\;-$%_)( aB/*{}$q$, 1 + iaros.chance_int(i, 42, j, 17), 1), '')
+                   FROM generate_series(1, 12) AS j) AS t
+        FROM generate_series(1, 200) AS i)
+      SELECT t FROM text WHERE pg_temp.who('customer.city', 'IN', to_jsonb(ARRAY[t, lower(t)])) <> '{}'$$,
+    'values of quotes, dollars, comments and brackets match nobody');
+
+-- Refresh.
+SELECT iaros.segment_create('Test US', '{"field": "customer.country", "operator": "=", "value": "US"}');
+SELECT iaros.segment_create('Test York', '{"field": "customer.city", "operator": "CONTAINS", "value": "york"}');
+SELECT iaros.segment_create('Test Guests');
+CREATE TEMP TABLE test_segment AS SELECT segment_id, name FROM iaros.segment WHERE name LIKE 'Test %';
+CREATE TEMP VIEW moved AS
+SELECT e.customer_id, s.name, e.entered, e.at FROM iaros.segment_event e JOIN test_segment s USING (segment_id);
+SELECT cmp_ok(iaros.segment_refresh('2026-07-01Z'), '>=', 3::bigint, 'a refresh returns for how many customers something changed');
+SELECT bag_eq('SELECT customer_id, name, entered, at FROM moved',
+    $$VALUES (900001::bigint, 'Test US', true, timestamptz '2026-07-01Z'), (900004, 'Test US', true, '2026-07-01Z'),
+        (900001, 'Test York', true, '2026-07-01Z'), (900002, 'Test York', true, '2026-07-01Z')$$,
+    'those who entered are noted');
+SELECT is(iaros.segment_refresh('2026-07-01Z'), 0::bigint, 'a second refresh changes nothing');
+SELECT set_eq($$SELECT * FROM iaros.segment_customers('test us')$$, '{900001,900004}'::bigint[], 'customers of a segment by name');
+SELECT set_eq($$SELECT name FROM iaros.customer_segments(900001) WHERE name LIKE 'Test %'$$, ARRAY['Test US', 'Test York'], 'segments of a customer');
+SELECT is((SELECT since FROM iaros.customer_segments(900002) WHERE name = 'Test York'), '2026-07-01Z'::timestamptz, 'since when');
+SELECT is((SELECT customers FROM iaros.segment_list() WHERE name = 'Test US'), 2::bigint, 'segments are listed with their sizes');
+UPDATE iaros.customer SET country = 'GB', city = 'London' WHERE customer_id = 900001;
+UPDATE iaros.customer SET country = 'US' WHERE customer_id = 900003;
+SELECT iaros.segment_refresh('2026-07-02Z');
+SELECT bag_eq($$SELECT customer_id, name, entered FROM moved WHERE at = '2026-07-02Z'$$,
+    $$VALUES (900001::bigint, 'Test US', false), (900001, 'Test York', false), (900003, 'Test US', true)$$,
+    'who entered and left since the first refresh is noted');
+
+-- One scan gives what each rule alone gives.
+CREATE TEMP TABLE scan (customer_id bigint, segment_ids bigint[]);
+DO $$ BEGIN EXECUTE 'INSERT INTO scan ' || iaros.segment_scan_sql('2026-07-02Z'); END $$;
+CREATE TEMP TABLE alone (segment_id bigint, customer_id bigint);
+DO $$
+DECLARE s record;
+BEGIN
+    FOR s IN SELECT * FROM iaros.segment_compile() LOOP
+        EXECUTE format('INSERT INTO alone SELECT %s, p.customer_id %s WHERE %s', s.segment_id,
+            iaros.segment_source_sql('2026-07-02Z'), s.condition);
+    END LOOP;
+END $$;
+SELECT set_eq('SELECT i, customer_id FROM scan, unnest(segment_ids) AS i', 'SELECT segment_id, customer_id FROM alone',
+    'one scan gives the same as one statement for each segment');
+SELECT set_eq('SELECT customer_id, segment_ids FROM scan WHERE segment_ids <> ''{}''',
+    'SELECT customer_id, segment_ids FROM iaros.segment_membership WHERE segment_ids <> ''{}''',
+    'the stored arrays are those of the scan, sorted');
+SELECT is((SELECT customers FROM iaros.audience_preview('{"field": "customer.country", "operator": "=", "value": "US"}', 2)),
+    (SELECT count(*) FROM iaros.segment_customers('Test US')), 'the preview counts what the refresh finds');
+
+-- Static members, and aliases.
+SELECT is(iaros.segment_member_add('Test Guests', '{900001,900005,900001}'), 2::bigint, 'members are added once');
+SELECT is(iaros.segment_member_add('Test Guests', '{900001}'), 0::bigint, 'adding again changes nothing');
+SELECT iaros.customer_recognise(900005, 900004);
+SELECT iaros.profile_refresh('2026-07-03Z');
+SELECT iaros.segment_refresh('2026-07-03Z');
+SELECT set_eq($$SELECT * FROM iaros.segment_customers('Test Guests')$$, '{900001,900004}'::bigint[],
+    'a refresh leaves static members, an alias counts as its master');
+SELECT set_eq($$SELECT name FROM iaros.customer_segments(900005) WHERE name LIKE 'Test %'$$, ARRAY['Test US', 'Test Guests'],
+    'an alias is in the segments of its master');
+SELECT is(iaros.segment_member_remove('Test Guests', '{900004,900002}'), 1::bigint, 'a person is removed under any id');
+SELECT set_eq($$SELECT * FROM iaros.segment_customers('Test Guests')$$, '{900001}'::bigint[], 'and is gone');
+SELECT bag_eq($$SELECT customer_id, entered FROM moved WHERE name = 'Test Guests'$$,
+    $$VALUES (900001::bigint, true), (900005, true), (900005, false)$$, 'members leave their rows too');
+
+-- A rule whose field was taken away, a segment that is switched off.
+DELETE FROM iaros.segment_field WHERE field = 'customer.city';
+UPDATE iaros.segment SET enabled = false WHERE name = 'Test US';
+SELECT iaros.segment_refresh('2026-07-04Z');
+SELECT set_eq($$SELECT * FROM iaros.segment_customers('Test York')$$, '{900002}'::bigint[], 'customers of a broken rule stay');
+SELECT is((SELECT count(*) FROM iaros.alert WHERE kind = 'segment_rule' AND object = 'Test York' AND resolved_at IS NULL), 1::bigint,
+    'a broken rule raises an alert');
+SELECT is((SELECT count(*) FROM iaros.segment_doctor() WHERE subject = 'segment Test York'), 1::bigint, 'doctor() finds it');
+SELECT is_empty($$SELECT * FROM iaros.segment_customers('Test US')$$, 'a segment that is switched off has no customers');
+SELECT throws_ok($$DELETE FROM iaros.segment WHERE name = 'Test US'$$, '23503', NULL, 'a segment with history is not deleted');
+
+-- A role that operates can do all this; one that reads cannot write.
+CREATE ROLE iaros_test_read;
+CREATE ROLE iaros_test_operate;
+SELECT iaros.access_grant('iaros_test_read', 'read');
+SELECT iaros.access_grant('iaros_test_operate', 'operate');
+SET ROLE iaros_test_operate;
+SELECT lives_ok($$SELECT iaros.segment_create('Test Role', '{"field": "booking.count", "operator": ">", "value": 0}'),
+    iaros.segment_refresh('2026-07-05Z'), iaros.segment_create('Test Role Static'),
+    iaros.segment_member_add('Test Role Static', '{900001}')$$, 'a role that operates makes and refreshes segments');
+SELECT throws_ok($$UPDATE iaros.segment_field SET expression = 'pg_sleep(9) IS NULL'$$, '42501', NULL,
+    'a role that operates cannot put SQL into fields');
+SET ROLE iaros_test_read;
+SELECT lives_ok($$SELECT * FROM iaros.segment_list(), iaros.customer_segments(900001)$$, 'a role that reads sees segments');
+SELECT throws_ok($$SELECT iaros.segment_refresh()$$, '42501', NULL, 'a role that reads does not refresh');
+RESET ROLE;
+SELECT * FROM finish();
+ROLLBACK;
