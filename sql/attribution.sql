@@ -32,31 +32,33 @@ BEGIN
     PERFORM iaros.install_check();
     PERFORM iaros.attribution_window_check("window");
     RETURN QUERY
-        WITH goal AS (
+        WITH goal AS MATERIALIZED (
             SELECT coalesce(a.master_id, c.customer_id) AS person, c.customer_id, c.conversion_id,
                 c.occurred_at, c.value_base
             FROM iaros.conversion c
             LEFT JOIN iaros.customer_alias a ON a.customer_id = c.customer_id
             WHERE c.occurred_at >= from_time AND c.occurred_at < to_time
-        ), touch AS (
-            SELECT coalesce(a.master_id, t.customer_id) AS person, t.occurred_at, t.touchpoint_id,
-                t.channel, t.campaign_id, t.message_id
-            FROM iaros.touchpoint t
-            LEFT JOIN iaros.customer_alias a ON a.customer_id = t.customer_id
+        ), stored AS (
+            -- The person's touchpoints are stored under any of its ids.
+            SELECT g.*, g.person AS id FROM goal g
+            UNION ALL
+            SELECT g.*, l.customer_id FROM goal g
+            JOIN iaros.customer_alias l ON l.master_id = g.person
+        ), last_touch AS (
+            SELECT DISTINCT ON (s.customer_id, s.conversion_id)
+                s.customer_id, s.conversion_id,
+                t.channel, t.campaign_id, t.message_id, t.occurred_at AS touched_at
+            FROM stored s
+            JOIN iaros.touchpoint t ON t.customer_id = s.id
+                AND t.occurred_at < s.occurred_at AND t.occurred_at >= s.occurred_at - "window"
             WHERE t.occurred_at < to_time
               AND t.occurred_at >= CASE WHEN isfinite(from_time) THEN from_time - "window" ELSE from_time END
-        ), pair AS (
-            SELECT DISTINCT ON (g.customer_id, g.conversion_id)
-                g.customer_id, g.conversion_id, g.occurred_at, g.value_base,
-                t.channel, t.campaign_id, t.message_id, t.occurred_at AS touched_at
-            FROM goal g
-            LEFT JOIN touch t ON t.person = g.person
-                AND t.occurred_at < g.occurred_at AND t.occurred_at >= g.occurred_at - "window"
-            ORDER BY g.customer_id, g.conversion_id, t.occurred_at DESC NULLS LAST, t.touchpoint_id DESC
+            ORDER BY s.customer_id, s.conversion_id, t.occurred_at DESC, t.touchpoint_id DESC
         )
-        SELECT p.customer_id, p.conversion_id, p.occurred_at, p.value_base,
-            p.channel, p.campaign_id, p.message_id, p.touched_at
-        FROM pair p;
+        SELECT g.customer_id, g.conversion_id, g.occurred_at, g.value_base,
+            l.channel, l.campaign_id, l.message_id, l.touched_at
+        FROM goal g
+        LEFT JOIN last_touch l ON l.customer_id = g.customer_id AND l.conversion_id = g.conversion_id;
 END $$;
 COMMENT ON FUNCTION @extschema@.attribution_last_touch(timestamptz, timestamptz, interval) IS
 'Returns each conversion in [from_time, to_time) with the last touchpoint of the same person in [conversion - window, conversion): its channel, campaign, message and time, NULL where there is none. Aliases count as their master; of touchpoints at the same moment the one recorded last counts. Error: 22023 window. O(n log n) of conversions and touchpoints.';

@@ -215,7 +215,7 @@ BEGIN
             FROM unnest(ids) AS u(id)
             LEFT JOIN iaros.customer c ON c.customer_id = u.id
             LEFT JOIN iaros.customer_alias a ON a.customer_id = u.id
-        ), stored AS MATERIALIZED (
+        ), stored AS NOT MATERIALIZED (
             SELECT a.person, a.person AS id FROM audience a
             UNION ALL
             SELECT l.master_id, l.customer_id

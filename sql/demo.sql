@@ -1192,7 +1192,7 @@ BEGIN
         SELECT p.restore FROM jsonb_to_recordset(parts) AS p(rank integer, relation text, name text, restore text)
         ORDER BY p.rank, p.relation, p.name
     LOOP
-        EXECUTE part.restore; RAISE NOTICE '% %', clock_timestamp()::text, part.restore;
+        EXECUTE part.restore;
         done := done + 1;
     END LOOP;
     RETURN done;

@@ -2,6 +2,7 @@
 -- for each row, a conversion for each tenth, against the usual join with
 -- row_number(). Variable: rows.
 BEGIN;
+SELECT count(iaros.partition_ensure('2026-01-01', '2026-06-30')) AS made \gset
 INSERT INTO iaros.customer (customer_id, source) SELECT i, 'crm' FROM generate_series(1, :rows / 5) AS i;
 INSERT INTO iaros.customer_alias (customer_id, master_id, recognised_as)
 SELECT i, i - 1, i - 1 FROM generate_series(20, :rows / 5, 20) AS i;
@@ -13,7 +14,6 @@ INSERT INTO iaros.conversion (customer_id, occurred_at, value_base, source)
 SELECT 1 + iaros.chance_int(i, 2, 1, :rows / 5), timestamptz '2026-01-01' + iaros.chance(i, 2, 2) * interval '180 days',
     iaros.chance_int(i, 2, 3, 100000) / 100.0, 'web'
 FROM generate_series(1, :rows / 10) AS i;
-SELECT count(iaros.partition_ensure('2026-01-01', '2026-06-30')) AS made \gset
 ANALYZE;
 
 SELECT pg_temp.bench('attribution_last',
