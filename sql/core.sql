@@ -586,7 +586,7 @@ BEGIN ATOMIC
         ('rfm_cell', 'reference', 'open'),
         ('customer_rfm', 'customer', 'open'),
         -- segment
-        ('segment_field', 'reference', 'config'),
+        ('segment_field', 'reference', 'ledger'),
         ('segment', 'reference', 'open'),
         ('segment_membership', 'customer', 'open'),
         ('segment_event', 'customer', 'open'),

@@ -345,9 +345,9 @@ IF iaros.schema_step('message', 1) THEN
         message_id bigint PRIMARY KEY DEFAULT nextval('iaros.message_id_seq'),
         idempotency_key text NOT NULL CHECK (idempotency_key <> ''),
         customer_id bigint NOT NULL,
-        channel text NOT NULL REFERENCES iaros.channel,
-        purpose text NOT NULL REFERENCES iaros.purpose,
-        topic text REFERENCES iaros.topic,
+        channel text NOT NULL,
+        purpose text NOT NULL,
+        topic text,
         campaign_id bigint,
         recipient text NOT NULL,
         subject text,
@@ -365,7 +365,7 @@ IF iaros.schema_step('message', 1) THEN
         CONSTRAINT outbox_sent CHECK ((status = 'sent') = (sent_at IS NOT NULL))
     );
     COMMENT ON TABLE iaros.outbox IS
-        'Messages on their way out. Filled by outbox_enqueue() and campaigns, emptied by workers with outbox_claim(), outbox_ack() and outbox_fail(). A queue: it stays on the coordinator and refers to no customer table.';
+        'Messages on their way out. Filled by outbox_enqueue() and campaigns, emptied by workers with outbox_claim(), outbox_ack() and outbox_fail(). A queue: it stays on the coordinator and refers to no other table; the gates that fill it check channel, purpose and topic, so that sending does not lock their few rows for each message.';
     COMMENT ON COLUMN iaros.outbox.claim_token IS
         'Number of the last claim; a worker whose number is older has lost the message.';
     CREATE INDEX outbox_due ON iaros.outbox (channel, (coalesce(claimed_until, send_after)), message_id)
@@ -374,8 +374,6 @@ IF iaros.schema_step('message', 1) THEN
         WHERE status IN ('sent', 'dead', 'cancelled');
     CREATE INDEX outbox_customer ON iaros.outbox (customer_id);
     CREATE INDEX outbox_campaign ON iaros.outbox (campaign_id) WHERE campaign_id IS NOT NULL;
-    CREATE INDEX outbox_purpose ON iaros.outbox USING brin (purpose);
-    CREATE INDEX outbox_topic ON iaros.outbox USING brin (topic);
 
     CREATE SEQUENCE iaros.message_event_id_seq;
     CREATE TABLE iaros.message_event (

@@ -56,6 +56,7 @@ done
 
 for file in sql/*.sql; do
 	domain=$(basename "$file" .sql)
+	domain=${domain%%_*} # customer_load.sql is part of customer
 	[[ $domain != header && $domain != footer ]] || continue
 	grep -oE 'CREATE (FUNCTION|PROCEDURE|AGGREGATE) (@extschema@|iaros)\.[a-z0-9_]+' "$file" |
 		sed 's/.*\.//' | grep -v '_install$' | sort -u |

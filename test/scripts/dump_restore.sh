@@ -20,17 +20,19 @@ SELECT format('SELECT %L, count(*), md5(coalesce(string_agg(t::text, '','' ORDER
 FROM pg_class WHERE relnamespace = 'iaros'::regnamespace AND relkind IN ('r', 'p') ORDER BY relname \gexec
 SELECT 'column', attrelid::regclass, attname, format_type(atttypid, atttypmod), attnotnull
 FROM pg_attribute a JOIN pg_class c ON c.oid = attrelid
-WHERE relnamespace = 'iaros'::regnamespace AND relkind IN ('r', 'p', 'v') AND attnum > 0 AND NOT attisdropped ORDER BY 2::text, 3;
-SELECT 'acl', relname, relacl FROM pg_class WHERE relnamespace = 'iaros'::regnamespace AND relkind IN ('r', 'p', 'v', 'S') ORDER BY 2;
-SELECT 'acl', oid::regprocedure, (SELECT array_agg(a ORDER BY a::text) FROM unnest(proacl) a)
-FROM pg_proc WHERE pronamespace = 'iaros'::regnamespace ORDER BY 2::text;
+WHERE relnamespace = 'iaros'::regnamespace AND relkind IN ('r', 'p', 'v') AND attnum > 0 AND NOT attisdropped ORDER BY c.relname, attname;
+SELECT 'acl', relname, (SELECT array_agg(a ORDER BY a::text) FROM unnest(coalesce(relacl, acldefault((CASE relkind WHEN 'S' THEN 's' ELSE 'r' END)::"char", relowner))) a)
+FROM pg_class WHERE relnamespace = 'iaros'::regnamespace AND relkind IN ('r', 'p', 'v', 'S') ORDER BY 2;
+SELECT 'acl', oid::regprocedure, (SELECT array_agg(a ORDER BY a::text) FROM unnest(coalesce(proacl, acldefault('f', proowner))) a)
+FROM pg_proc WHERE pronamespace = 'iaros'::regnamespace ORDER BY oid::regprocedure::text;
 SELECT 'index', indexdef FROM pg_indexes WHERE schemaname = 'iaros' ORDER BY 2;
 SELECT 'trigger', tgrelid::regclass, tgname, tgenabled FROM pg_trigger t JOIN pg_class c ON c.oid = tgrelid
-WHERE relnamespace = 'iaros'::regnamespace AND NOT tgisinternal ORDER BY 2::text, 3;
-SELECT 'constraint', conrelid::regclass, conname, pg_get_constraintdef(oid), convalidated
-FROM pg_constraint WHERE connamespace = 'iaros'::regnamespace ORDER BY 2::text, 3;
+WHERE relnamespace = 'iaros'::regnamespace AND NOT tgisinternal ORDER BY c.relname, tgname;
+-- Parentheses around AND come and go when a constraint is parsed again.
+SELECT 'constraint', conrelid::regclass, conname, translate(pg_get_constraintdef(oid), '()', ''), convalidated
+FROM pg_constraint WHERE connamespace = 'iaros'::regnamespace ORDER BY conrelid::regclass::text, conname, pg_get_constraintdef(oid);
 SELECT 'comment', objoid::regclass, objsubid, md5(description) FROM pg_description
-WHERE classoid = 'pg_class'::regclass AND objoid IN (SELECT oid FROM pg_class WHERE relnamespace = 'iaros'::regnamespace) ORDER BY 2::text, 3;
+WHERE classoid = 'pg_class'::regclass AND objoid IN (SELECT oid FROM pg_class WHERE relnamespace = 'iaros'::regnamespace) ORDER BY objoid::regclass::text, objsubid;
 SELECT 'sequence', sequencename, last_value FROM pg_sequences WHERE schemaname = 'iaros' ORDER BY 2;
 SQL
 }
