@@ -414,7 +414,6 @@ CREATE FUNCTION @extschema@.campaign_run_schedule(
     RETURNS bigint
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
-    SET plan_cache_mode = force_custom_plan
     AS $$
 #variable_conflict use_column
 DECLARE
@@ -447,27 +446,20 @@ BEGIN
         IF occurrence IS NULL OR occurrence < as_of - c.backlog THEN
             RETURN 0;
         END IF;
-        INSERT INTO iaros.campaign_run AS x (campaign_id, trigger_key, occurrence_at, started_at, advanced_at)
-        VALUES (campaign_run_schedule.campaign_id, key, occurrence, as_of, as_of)
-        ON CONFLICT DO NOTHING
-        RETURNING x.trigger_key, x.occurrence_at, x.last_customer_id INTO r;
-        IF NOT FOUND THEN
+        IF EXISTS (SELECT FROM iaros.campaign_run x
+                   WHERE x.campaign_id = campaign_run_schedule.campaign_id AND x.trigger_key = key) THEN
             RETURN 0;
         END IF;
+        SELECT key AS trigger_key, occurrence AS occurrence_at, 0::bigint AS last_customer_id INTO r;
     END IF;
     SELECT coalesce(array_agg(m.customer_id), '{}') INTO ids
     FROM (SELECT s.customer_id FROM iaros.segment_membership s
           WHERE s.customer_id > r.last_customer_id AND s.segment_ids @> ARRAY[c.segment_id]
           ORDER BY s.customer_id LIMIT batch) m;
-    UPDATE iaros.campaign_run x
-    SET last_customer_id = coalesce((SELECT max(u) FROM unnest(ids) AS u), x.last_customer_id),
-        advanced_at = as_of,
-        finished_at = CASE WHEN cardinality(ids) < batch THEN as_of END,
-        sent = x.sent + d.sent, suppressed = x.suppressed + d.suppressed
-    FROM iaros.campaign_dispatch(campaign_run_schedule.campaign_id, ids,
+    PERFORM iaros.campaign_dispatch(campaign_run_schedule.campaign_id, ids,
         array_fill(r.trigger_key, ARRAY[cardinality(ids)]),
-        array_fill(r.occurrence_at, ARRAY[cardinality(ids)]), as_of) d
-    WHERE x.campaign_id = campaign_run_schedule.campaign_id AND x.trigger_key = r.trigger_key;
+        array_fill(r.occurrence_at, ARRAY[cardinality(ids)]),
+        as_of, r.trigger_key, r.occurrence_at, cardinality(ids) < batch);
     IF cardinality(ids) < batch AND c.every IS NULL THEN
         PERFORM iaros.campaign_move(campaign_run_schedule.campaign_id, 'completed', '{running}');
     END IF;
@@ -497,12 +489,7 @@ BEGIN
     IF ids IS NULL THEN
         RETURN 0;
     END IF;
-    INSERT INTO iaros.campaign_run AS x (campaign_id, trigger_key, occurrence_at, started_at, advanced_at, sent, suppressed)
-    SELECT campaign_run_events.campaign_id, 'events', as_of, as_of, as_of, d.sent, d.suppressed
-    FROM iaros.campaign_dispatch(campaign_run_events.campaign_id, ids, keys, times, as_of) d
-    ON CONFLICT (campaign_id, trigger_key) DO UPDATE
-        SET advanced_at = excluded.advanced_at, sent = x.sent + excluded.sent,
-            suppressed = x.suppressed + excluded.suppressed;
+    PERFORM iaros.campaign_dispatch(campaign_run_events.campaign_id, ids, keys, times, as_of, 'events', as_of);
     RETURN cardinality(ids);
 END $$;
 COMMENT ON FUNCTION @extschema@.campaign_run_events(bigint, timestamptz, integer) IS
@@ -757,11 +744,13 @@ IF iaros.schema_step('campaign', 1) THEN
         customer_ids bigint[],
         trigger_keys text[],
         trigger_times timestamptz[],
-        as_of timestamptz DEFAULT now())
+        as_of timestamptz DEFAULT now(),
+        run_key text DEFAULT 'by hand',
+        occurrence_at timestamptz DEFAULT now(),
+        finished boolean DEFAULT false)
         RETURNS TABLE (sent bigint, suppressed bigint)
         LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER ROWS 1
         SET search_path = pg_catalog, pg_temp
-        SET plan_cache_mode = force_custom_plan
         AS $gate$
     #variable_conflict use_column
     DECLARE
@@ -792,10 +781,12 @@ IF iaros.schema_step('campaign', 1) THEN
             FROM unnest(customer_ids) AS u(id)
             LEFT JOIN iaros.customer_alias a ON a.customer_id = u.id ORDER BY 1);
         PERFORM iaros.outbox_notify(c.channel);
-        RETURN QUERY
+        -- Planned for these arrays each time. plan_cache_mode would do that too,
+        -- but would also reach the checks of foreign keys, row by row.
+        EXECUTE $send$
         WITH due AS (
             SELECT DISTINCT ON (1, 2) coalesce(a.master_id, u.id) AS person, u.key, u.at
-            FROM unnest(customer_ids, trigger_keys, trigger_times) AS u(id, key, at)
+            FROM unnest($1, $2, $3) AS u(id, key, at)
             LEFT JOIN iaros.customer_alias a ON a.customer_id = u.id
             ORDER BY 1, 2, 3
         ), ranked AS MATERIALIZED (
@@ -803,47 +794,47 @@ IF iaros.schema_step('campaign', 1) THEN
                 row_number() OVER (PARTITION BY d.person ORDER BY d.at, d.key) AS nth
             FROM due d
         ), member AS MATERIALIZED (
-            SELECT u.person, u.person AS id FROM unnest(persons) AS u(person)
+            SELECT u.person, u.person AS id FROM unnest($5) AS u(person)
             UNION ALL
-            SELECT a.master_id, a.customer_id FROM iaros.customer_alias a WHERE a.master_id = ANY (persons)
+            SELECT a.master_id, a.customer_id FROM iaros.customer_alias a WHERE a.master_id = ANY ($5)
         ), prior AS (
             -- An own row with the key is what the claim below runs into; OFFSET 0
             -- keeps this a look-up by key while the ledger grows.
             SELECT r.person, r.key, bool_or(s.trigger_key = r.key) AS same
             FROM ranked r
-            JOIN member m ON m.person = r.person AND (limited OR m.id <> m.person)
+            JOIN member m ON m.person = r.person AND ($12 OR m.id <> m.person)
             CROSS JOIN LATERAL (
                 SELECT x.trigger_key, x.at FROM iaros.campaign_send x
-                WHERE x.customer_id = m.id AND x.campaign_id = c.campaign_id AND x.outcome = 'sent'
+                WHERE x.customer_id = m.id AND x.campaign_id = $6 AND x.outcome = 'sent'
                 OFFSET 0) s
-            WHERE s.trigger_key = r.key OR (limited AND s.at > as_of - c.again_after)
+            WHERE s.trigger_key = r.key OR ($12 AND s.at > $4 - $11)
             GROUP BY r.person, r.key
         ), booked AS (
             SELECT DISTINCT r.person, r.key
             FROM ranked r
             JOIN member m ON m.person = r.person
             JOIN iaros.booking b ON b.customer_id = m.id
-            WHERE c.not_booked_since_trigger AND iaros.booking_counts(b.status)
-              AND b.booked_at >= r.at AND b.booked_at <= as_of
+            WHERE $13 AND iaros.booking_counts(b.status)
+              AND b.booked_at >= r.at AND b.booked_at <= $4
         ), decided AS MATERIALIZED (
             SELECT r.person, r.key, r.at, f.reasons || array_remove(ARRAY[
-                CASE WHEN a.recipient IS NULL THEN format('no_address: the customer has no address on channel %s', c.channel) END,
+                CASE WHEN a.recipient IS NULL THEN format('no_address: the customer has no address on channel %s', $7) END,
                 CASE WHEN p.same THEN 'already_sent: the customer got this under an alias'
-                     WHEN p.person IS NOT NULL OR (limited AND r.nth > 1)
-                     THEN format('again_too_soon: one message within %s', c.again_after) END,
+                     WHEN p.person IS NOT NULL OR ($12 AND r.nth > 1)
+                     THEN format('again_too_soon: one message within %s', $11) END,
                 CASE WHEN b.person IS NOT NULL THEN 'booked_since_trigger: the customer has booked since' END],
                 NULL) AS reasons, a.recipient
             FROM ranked r
-            JOIN iaros.consent_filter_ids(persons, c.purpose, c.channel, c.topic, as_of) f ON f.customer_id = r.person
-            LEFT JOIN iaros.message_recipients(persons, c.channel) a ON a.customer_id = r.person
+            JOIN iaros.consent_filter_ids($5, $9, $7, $10, $4) f ON f.customer_id = r.person
+            LEFT JOIN iaros.message_recipients($5, $7) a ON a.customer_id = r.person
             LEFT JOIN prior p ON p.person = r.person AND p.key = r.key
             LEFT JOIN booked b ON b.person = r.person AND b.key = r.key
         ), claimed AS (
             -- The claim: of two that insert the same key one gets no row.
             INSERT INTO iaros.campaign_send AS s (customer_id, campaign_id, trigger_key, trigger_at, outcome, reasons, message_id, at)
-            SELECT d.person, c.campaign_id, d.key, d.at,
+            SELECT d.person, $6, d.key, d.at,
                 CASE WHEN d.reasons = '{}' THEN 'sent' ELSE 'suppressed' END::iaros.campaign_outcome,
-                d.reasons, CASE WHEN d.reasons = '{}' THEN nextval('iaros.message_id_seq') END, as_of
+                d.reasons, CASE WHEN d.reasons = '{}' THEN nextval('iaros.message_id_seq') END, $4
             FROM (SELECT x.person, x.key, x.at, x.reasons FROM decided x
                   JOIN iaros.customer k ON k.customer_id = x.person
                   ORDER BY x.person, x.key) d
@@ -852,19 +843,19 @@ IF iaros.schema_step('campaign', 1) THEN
         ), queued AS (
             INSERT INTO iaros.outbox (message_id, idempotency_key, customer_id, channel, purpose, topic,
                 campaign_id, recipient, subject, body, send_after)
-            SELECT k.message_id, format('campaign:%s:%s:%s', c.campaign_id, k.customer_id, k.trigger_key),
-                k.customer_id, c.channel, c.purpose, c.topic, c.campaign_id, d.recipient,
+            SELECT k.message_id, format('campaign:%s:%s:%s', $6, k.customer_id, k.trigger_key),
+                k.customer_id, $7, $9, $10, $6, d.recipient,
                 iaros.message_render(t.subject, v.tokens, false),
-                iaros.message_render(t.body, v.tokens, t.html), as_of
+                iaros.message_render(t.body, v.tokens, t.html), $4
             FROM claimed k
             JOIN decided d ON d.person = k.customer_id AND d.key = k.trigger_key
-            JOIN (SELECT g.customer_id, g.tokens || own AS tokens
-                  FROM iaros.message_tokens(persons, used) g OFFSET 0) v ON v.customer_id = k.customer_id
+            JOIN (SELECT g.customer_id, g.tokens || $15 AS tokens
+                  FROM iaros.message_tokens($5, $14) g OFFSET 0) v ON v.customer_id = k.customer_id
             JOIN iaros.customer x ON x.customer_id = k.customer_id
             CROSS JOIN LATERAL (
                 SELECT m.subject, m.body, m.html FROM iaros.message_template m
-                WHERE m.name = c.template AND m.channel = c.channel
-                  AND m.language IN (x.language, split_part(x.language, '-', 1), main_language)
+                WHERE m.name = $8 AND m.channel = $7
+                  AND m.language IN (x.language, split_part(x.language, '-', 1), $16)
                 ORDER BY m.language IS DISTINCT FROM x.language, m.language IS DISTINCT FROM split_part(x.language, '-', 1)
                 LIMIT 1) t
             WHERE k.outcome = 'sent'
@@ -872,7 +863,10 @@ IF iaros.schema_step('campaign', 1) THEN
             RETURNING 1
         )
         SELECT (SELECT count(*) FROM queued),
-               (SELECT count(*) FROM claimed k WHERE k.outcome = 'suppressed');
+               (SELECT count(*) FROM claimed k WHERE k.outcome = 'suppressed')
+        $send$ INTO sent, suppressed
+        USING customer_ids, trigger_keys, trigger_times, as_of, persons, c.campaign_id, c.channel, c.template,
+            c.purpose, c.topic, c.again_after, limited, c.not_booked_since_trigger, used, own, main_language;
         -- Without a template nothing must look as if it had been sent.
         IF cardinality(persons) > 0 AND NOT EXISTS (
             SELECT FROM iaros.message_template m
@@ -883,14 +877,25 @@ IF iaros.schema_step('campaign', 1) THEN
                 MESSAGE = format('template "%s" does not exist for channel "%s"', c.template, c.channel),
                 HINT = 'Make it with iaros.message_template_set(), or stop the campaign.';
         END IF;
+        INSERT INTO iaros.campaign_run AS x (campaign_id, trigger_key, occurrence_at, started_at,
+            advanced_at, finished_at, last_customer_id, sent, suppressed)
+        VALUES (c.campaign_id, run_key, campaign_dispatch.occurrence_at, as_of, as_of,
+            CASE WHEN finished THEN as_of END,
+            coalesce((SELECT max(u) FROM unnest(customer_ids) AS u), 0), campaign_dispatch.sent, campaign_dispatch.suppressed)
+        ON CONFLICT (campaign_id, trigger_key) DO UPDATE
+            SET advanced_at = excluded.advanced_at, finished_at = excluded.finished_at,
+                last_customer_id = greatest(x.last_customer_id, excluded.last_customer_id),
+                sent = x.sent + excluded.sent, suppressed = x.suppressed + excluded.suppressed;
         IF cardinality(persons) > 0 THEN
             PERFORM iaros.audit_append('campaign.send', 'campaign', c.campaign_id::text, NULL,
-                jsonb_build_object('customers', cardinality(persons), 'as_of', as_of));
+                jsonb_build_object('run', run_key, 'as_of', as_of,
+                    'sent', campaign_dispatch.sent, 'suppressed', campaign_dispatch.suppressed));
         END IF;
+        RETURN NEXT;
     END $gate$;
-    REVOKE EXECUTE ON FUNCTION iaros.campaign_dispatch(bigint, bigint[], text[], timestamptz[], timestamptz) FROM PUBLIC;
-    COMMENT ON FUNCTION iaros.campaign_dispatch(bigint, bigint[], text[], timestamptz[], timestamptz) IS
-        'Gate: answers triggers of a running campaign (three arrays of one length: customer, key, time), writes one row of campaign_send for each customer and key that has none, queues the messages of those against whom nothing speaks, and returns how many were queued and how many suppressed. Aliases count as their master. One statement for the whole set. Error: 55000 campaign that does not run, 42704 template that does not exist. SECURITY DEFINER, so that nobody writes the ledger or the outbox past the check of consent.';
+    REVOKE EXECUTE ON FUNCTION iaros.campaign_dispatch(bigint, bigint[], text[], timestamptz[], timestamptz, text, timestamptz, boolean) FROM PUBLIC;
+    COMMENT ON FUNCTION iaros.campaign_dispatch(bigint, bigint[], text[], timestamptz[], timestamptz, text, timestamptz, boolean) IS
+        'Gate: answers triggers of a running campaign (three arrays of one length: customer, key, time), writes one row of campaign_send for each customer and key that has none, queues the messages of those against whom nothing speaks, adds to its row of campaign_run (run_key, occurrence_at; finished: nothing of it is left), and returns how many were queued and how many suppressed. Aliases count as their master. One statement for the whole set. Error: 55000 campaign that does not run, 42704 template that does not exist. SECURITY DEFINER, so that nobody writes the ledger or the outbox past the check of consent.';
 END IF;
 END $install$;
 COMMENT ON PROCEDURE @extschema@.campaign_install() IS

@@ -99,6 +99,39 @@ END $$;
 COMMENT ON PROCEDURE @extschema@.install() IS
 'Makes the tables, views, triggers and shipped rows of iaros in schema iaros, owned by the caller, who must own the schema. Safe to run again; run it after ALTER EXTENSION iaros UPDATE. All or nothing in one transaction.';
 
+-- Engine: sources of rows -------------------------------------------------
+
+CREATE FUNCTION @extschema@.source_query(source text) RETURNS text
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
+    AS $$
+DECLARE
+    -- No SET clause, since names are looked up in the caller's path: every
+    -- name here is qualified.
+    relation regclass;
+BEGIN
+    PERFORM iaros.install_check();
+    IF source IS NULL OR source OPERATOR(pg_catalog.!~) '\S' THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'invalid_parameter_value',
+            MESSAGE = 'source is empty',
+            HINT = 'Give the name of a relation, or a query.';
+    END IF;
+    IF source OPERATOR(pg_catalog.!~) '^\s*("([^"]|"")+"|[[:alpha:]_][[:alnum:]_$]*)(\.("([^"]|"")+"|[[:alpha:]_][[:alnum:]_$]*))*\s*$' THEN
+        -- A new line, since the query may end with a comment.
+        RETURN pg_catalog.concat(pg_catalog.regexp_replace(source, '\s*;?\s*$', ''), E'\n');
+    END IF;
+    relation := pg_catalog.to_regclass(source);
+    IF relation IS NULL THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'undefined_table',
+            MESSAGE = pg_catalog.format('relation "%s" does not exist', pg_catalog.btrim(source)),
+            HINT = 'A source is the name of a relation, with its schema unless that is in search_path, or a query.';
+    END IF;
+    RETURN pg_catalog.format('TABLE %s', relation);
+END $$;
+COMMENT ON FUNCTION @extschema@.source_query(text) IS
+'Returns a source of rows as a query that can stand in FROM (...): the name of a relation, looked up in the caller''s search_path, becomes TABLE name; all else is taken as a query, without a semicolon at its end. Runs with the caller''s path and rights. Errors: 22023 empty or NULL, 42P01 no such relation.';
+
 -- Engine: partitions by month ---------------------------------------------
 
 CREATE FUNCTION @extschema@.partition_list()

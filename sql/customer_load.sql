@@ -39,8 +39,9 @@ CREATE FUNCTION @extschema@.load_time(value text) RETURNS timestamptz
     SET search_path = pg_catalog, pg_temp
     AS $$
 BEGIN
-    IF value !~ '^.{10}([T ]([01]\d|2[0-3]):[0-5]\d(:[0-5]\d(\.\d{1,6})?)?( ?(Z|UTC|[+-](0\d|1[0-4])(:?[0-5]\d)?))?)?$'
-       OR iaros.load_date(left(value, 10)) IS NULL THEN
+    IF value !~ ('^[12]\d{3}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])'
+            '([T ]([01]\d|2[0-3]):[0-5]\d(:[0-5]\d(\.\d{1,6})?)?( ?(Z|UTC|[+-](0\d|1[0-4])(:?[0-5]\d)?))?)?$')
+       OR (substr(value, 9, 2) > '28' AND iaros.load_date(left(value, 10)) IS NULL) THEN
         RETURN NULL;
     END IF;
     IF length(value) > 16 AND value ~ '(Z|UTC|[+-]\d\d(:?\d\d)?)$' THEN
@@ -116,7 +117,7 @@ COMMENT ON FUNCTION @extschema@.load_refusal_given(jsonb, text[]) IS
 -- in load_rows() adds what all kinds share.
 
 CREATE FUNCTION @extschema@.load_customer_sql(
-    OUT fields text[], OUT required text[], OUT checks text, OUT writes text)
+    OUT fields text[], OUT required text[], OUT checks text, OUT kept text, OUT writes text)
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
 BEGIN ATOMIC
     SELECT '{external_id,kind,first_name,last_name,email,phone,device,cookie,frequent_flyer,birth_date,gender,country,nationality,city,street,postal_code,language,time_zone,home_airport,traits}'::text[],
@@ -176,6 +177,7 @@ LEFT JOIN LATERAL (
             WHERE r.customer_id = c.customer_id), '{}') AS content
     FROM iaros.customer c WHERE c.customer_id = k.customer_id) old ON true
 $checks$,
+'external_id, kind, first_name, last_name, email, phone, device, cookie, frequent_flyer, birth_date, gender, country, nationality, city, street, postal_code, language, time_zone, home_airport, traits',
 $writes$
 fresh AS MATERIALIZED (
     SELECT nextval('iaros.customer_id_seq') AS customer_id, q.*
@@ -203,10 +205,10 @@ new_trait AS (
 $writes$;
 END;
 COMMENT ON FUNCTION @extschema@.load_customer_sql() IS
-'The fields, the required fields, the checks and the writes of customer_load(), as SQL for load_rows().';
+'The fields, the required fields, the checks, the columns kept of them and the writes of customer_load(), as SQL for load_rows().';
 
 CREATE FUNCTION @extschema@.load_booking_sql(
-    OUT fields text[], OUT required text[], OUT checks text, OUT writes text)
+    OUT fields text[], OUT required text[], OUT checks text, OUT kept text, OUT writes text)
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
 BEGIN ATOMIC
     SELECT '{external_id,customer_id,customer_external_id,customer_source,booked_at,status,origin,destination,cabin,fare_class,sales_channel,party_size,departure_at,return_at,amount,currency}'::text[],
@@ -271,6 +273,7 @@ LEFT JOIN LATERAL (
     WHERE b.source = $1 AND b.external_id = t.external_id
     ORDER BY (b.customer_id = c.customer_id) DESC NULLS LAST, b.customer_id LIMIT 1) old ON true
 $checks$,
+'external_id, owner_id, booked_at, status, origin, destination, cabin, fare_class, sales_channel, party_size, departure_at, return_at, amount, currency, rate',
 $writes$
 new_booking AS (
     INSERT INTO iaros.booking (customer_id, source, external_id, booked_at, status, origin, destination, cabin,
@@ -283,10 +286,10 @@ new_booking AS (
 $writes$;
 END;
 COMMENT ON FUNCTION @extschema@.load_booking_sql() IS
-'The fields, the required fields, the checks and the writes of booking_load(), as SQL for load_rows().';
+'The fields, the required fields, the checks, the columns kept of them and the writes of booking_load(), as SQL for load_rows().';
 
 CREATE FUNCTION @extschema@.load_booking_item_sql(
-    OUT fields text[], OUT required text[], OUT checks text, OUT writes text)
+    OUT fields text[], OUT required text[], OUT checks text, OUT kept text, OUT writes text)
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
 BEGIN ATOMIC
     SELECT '{booking_external_id,line_no,customer_id,customer_external_id,customer_source,kind,code,description,quantity,unit_price,amount,currency}'::text[],
@@ -303,7 +306,8 @@ SELECT t.*, b.customer_id AS owner_id, b.booking_id, b.currency AS booking_curre
             THEN iaros.load_refusal_customer(t.payload, t.customer_id, t.customer_external_id, k.customer_id, coalesce(t.customer_id, k.customer_id)) END,
         CASE WHEN t.booking_external_id IS NOT NULL AND b.booking_id IS NULL THEN format('booking_unknown: "%s"', left(t.booking_external_id, 60))
              WHEN b.customer_id <> coalesce(t.customer_id, k.customer_id) THEN 'customer_mismatch: the booking is of another customer'
-             WHEN b.matches > 1 AND coalesce(t.customer_id, k.customer_id) IS NULL THEN 'booking_ambiguous: several customers have it; name the customer' END,
+             WHEN coalesce(t.customer_id, k.customer_id) IS NULL AND (
+                SELECT count(*) FROM iaros.booking o WHERE o.source = $1 AND o.external_id = t.booking_external_id) > 1 THEN 'booking_ambiguous: several customers have it; name the customer' END,
         iaros.load_refusal(t.line_no BETWEEN 1 AND 2147483647, 'line_no', t.payload, true, true),
         iaros.load_refusal(t.kind IS NOT NULL, 'kind', t.payload, true, true),
         CASE WHEN t.kind NOT IN (SELECT n.kind FROM iaros.item_kind n) THEN format('kind_unknown: "%s"', left(t.kind, 60)) END,
@@ -338,7 +342,7 @@ FROM (
     OFFSET 0) t
 LEFT JOIN iaros.customer_key k ON k.source = t.customer_source AND k.external_id = t.customer_external_id
 LEFT JOIN LATERAL (
-    SELECT o.customer_id, o.booking_id, o.currency, count(*) OVER () AS matches FROM iaros.booking o
+    SELECT o.customer_id, o.booking_id, o.currency FROM iaros.booking o
     WHERE o.source = $1 AND o.external_id = t.booking_external_id
     ORDER BY (o.customer_id = coalesce(t.customer_id, k.customer_id)) DESC NULLS LAST, o.customer_id LIMIT 1) b ON true
 LEFT JOIN iaros.currency m ON m.currency::text = coalesce(t.currency, b.currency::text) AND m.minor_unit IS NOT NULL
@@ -347,6 +351,7 @@ LEFT JOIN LATERAL (
     WHERE i.customer_id = b.customer_id AND i.booking_id = b.booking_id AND i.line_no = t.line_no
     OFFSET 0) old ON true
 $checks$,
+'external_id, owner_id, booking_id, booking_currency, line_no, kind, code, description, quantity, unit_price, amount, currency',
 $writes$
 new_item AS (
     INSERT INTO iaros.booking_item (customer_id, booking_id, line_no, kind, code, description, quantity, unit_price, amount, currency)
@@ -356,10 +361,10 @@ new_item AS (
 $writes$;
 END;
 COMMENT ON FUNCTION @extschema@.load_booking_item_sql() IS
-'The fields, the required fields, the checks and the writes of booking_item_load(), as SQL for load_rows().';
+'The fields, the required fields, the checks, the columns kept of them and the writes of booking_item_load(), as SQL for load_rows().';
 
 CREATE FUNCTION @extschema@.load_event_sql(
-    OUT fields text[], OUT required text[], OUT checks text, OUT writes text)
+    OUT fields text[], OUT required text[], OUT checks text, OUT kept text, OUT writes text)
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
 BEGIN ATOMIC
     SELECT '{external_id,customer_id,customer_external_id,customer_source,kind,occurred_at,session_id,properties}'::text[],
@@ -401,6 +406,7 @@ LEFT JOIN LATERAL (
     WHERE e.customer_id = w.customer_id AND e.occurred_at = w.occurred_at AND e.event_id = w.event_id
     OFFSET 0) old ON true
 $checks$,
+'external_id, owner_id, kind, occurred_at, session_id, properties',
 $writes$
 fresh AS MATERIALIZED (
     SELECT nextval('iaros.event_id_seq') AS event_id, q.*
@@ -414,12 +420,13 @@ new_event AS (
 $writes$;
 END;
 COMMENT ON FUNCTION @extschema@.load_event_sql() IS
-'The fields, the required fields, the checks and the writes of event_load(), as SQL for load_rows().';
+'The fields, the required fields, the checks, the columns kept of them and the writes of event_load(), as SQL for load_rows().';
 
 -- Engine: the loaders -----------------------------------------------------
 
 CREATE FUNCTION @extschema@.load_sql(
-    kind text, OUT fields text[], OUT required text[], OUT checks text, OUT writes text)
+    kind text,
+    OUT fields text[], OUT required text[], OUT checks text, OUT kept text, OUT writes text)
     LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
     AS $$
@@ -433,10 +440,10 @@ BEGIN
             HINT = format('The kinds are: %s.', array_to_string(kinds, ', '));
     END IF;
     EXECUTE format('SELECT * FROM iaros.%I()', 'load_' || kind || '_sql')
-        INTO fields, required, checks, writes;
+        INTO fields, required, checks, kept, writes;
 END $$;
 COMMENT ON FUNCTION @extschema@.load_sql(text) IS
-'Returns what a kind of load (customer, booking, booking_item, event) is made of: the fields it knows, the required ones, and its checks and writes as SQL. Error: 22023 for another kind.';
+'Returns what a kind of load (customer, booking, booking_item, event) is made of: the fields it knows, the required ones, and as SQL its checks, the columns to keep of them and its writes. Error: 22023 for another kind.';
 
 CREATE FUNCTION @extschema@.load_attach(query text, path text, fields text[], required text[])
     RETURNS void
@@ -453,9 +460,7 @@ BEGIN
     END IF;
     -- Names in the query are the caller's: they are bound under his path.
     PERFORM pg_catalog.set_config('search_path', path, true);
-    EXECUTE 'CREATE TEMPORARY VIEW iaros_load_source AS ' || CASE
-        WHEN query ~ '^\s*("[^"]+"|[[:alpha:]_][\w$]*)(\.("[^"]+"|[[:alpha:]_][\w$]*))?\s*$' THEN 'TABLE ' || query
-        ELSE query END;
+    EXECUTE 'CREATE TEMPORARY VIEW iaros_load_source AS ' || iaros.source_query(query);
     PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
     columns := ARRAY(SELECT a.attname::text FROM pg_attribute a
         WHERE a.attrelid = 'pg_temp.iaros_load_source'::regclass AND a.attnum > 0 ORDER BY a.attnum);
@@ -492,16 +497,27 @@ BEGIN
     parts := iaros.load_sql(kind);
     RETURN format($sql$
 WITH src AS (%1$s),
+-- Rows are wide and many: what is not needed later is dropped.
 checked AS MATERIALIZED (
-    SELECT j.*, CASE
-        WHEN j.refusals <> '{}' THEN 'refused'
-        WHEN j.old_content IS NOT NULL THEN CASE WHEN j.old_content @> j.content THEN 'duplicate' ELSE 'conflict' END
-        WHEN j.row_no = j.first_row THEN 'new'
-        WHEN j.first_content @> j.content THEN 'duplicate' ELSE 'conflict' END AS verdict
+    SELECT v.row_no, v.natural_key, %5$s, v.verdict, v.refusals, v.first_row,
+        CASE WHEN v.verdict = ANY ('{refused,conflict}') THEN v.payload END AS payload,
+        CASE WHEN v.verdict = 'conflict' THEN v.content END AS content,
+        CASE WHEN v.verdict = 'conflict' THEN v.old_content END AS old_content,
+        CASE WHEN v.verdict = 'conflict' THEN v.first_content END AS first_content
     FROM (
-        SELECT k.*, first_value(k.row_no) OVER w AS first_row, first_value(k.content) OVER w AS first_content
-        FROM (SELECT l.*, l.reasons || iaros.load_refusal_given(l.payload, $3) AS refusals FROM (%2$s) l OFFSET 0) k
-        WINDOW w AS (PARTITION BY k.natural_key COLLATE "C", k.refusals = '{}' ORDER BY k.row_no)) j),
+        SELECT j.*, CASE
+            WHEN j.refusals <> '{}' THEN 'refused'
+            WHEN j.old_content IS NOT NULL THEN CASE WHEN j.old_content @> j.content THEN 'duplicate' ELSE 'conflict' END
+            WHEN j.row_no = j.first_row THEN 'new'
+            WHEN j.first_content @> j.content THEN 'duplicate' ELSE 'conflict' END AS verdict
+        FROM (
+            SELECT k.*, first_value(k.row_no) OVER w AS first_row, first_value(k.content) OVER w AS first_content
+            FROM (
+                SELECT l.*, CASE WHEN $3 IS NULL AND NOT l.payload ? 'refuse' THEN l.reasons
+                    ELSE l.reasons || iaros.load_refusal_given(l.payload, $3) END AS refusals
+                FROM (%2$s) l OFFSET 0) k
+            WINDOW w AS (PARTITION BY k.natural_key COLLATE "C", k.refusals = '{}' ORDER BY k.row_no)) j
+        OFFSET 0) v),
 %3$s,
 run AS (
     INSERT INTO iaros.load_run (load_id, source, kind, loaded_by, rows, accepted, duplicates, refused)
@@ -519,7 +535,7 @@ reject AS (
         WHERE NOT coalesce(c.old_content, c.first_content) @> jsonb_build_object(e.key, e.value)) ELSE '{}' END
     FROM checked c WHERE c.verdict IN ('refused', 'conflict')
     ORDER BY c.row_no)
-SELECT r.* FROM run r$sql$, input, parts.checks, parts.writes, kind);
+SELECT r.* FROM run r$sql$, input, parts.checks, parts.writes, kind, parts.kept);
 END $body$;
 COMMENT ON FUNCTION @extschema@.load_statement(text, boolean) IS
 'Returns the one statement of a load: $1 source, $2 payload of an inbox, $3 fields known (NULL: columns were checked), $4 load_id. It reads the rows (of the view iaros_load_source or of $2), checks them, compares them with what is stored and among themselves, and writes the new ones, the refused ones and the run.';

@@ -14,7 +14,7 @@ CREATE FUNCTION @extschema@.demo_truth_personas()
 BEGIN ATOMIC
     SELECT p.*
     FROM (VALUES
-        ('business', 0.055, 30, 3, 0.10, 700, 4, 5, 8, 1.2,
+        ('business', 0.055, 38, 3, 0.10, 700, 4, 5, 8, 1.2,
             '{0.18,0.12,0.68,0.02}'::float8[], '{0.95,0.05}'::float8[],
             '{0.18,0.24,0.10,0.03,0.02,0.42,0.01}'::float8[], 0.93, 0.18, 2.5, 'weekday',
             '{1,1.1,1.15,1,1.05,1.05,0.7,0.55,1.2,1.25,1.2,0.75}'::float8[],
@@ -24,7 +24,7 @@ BEGIN ATOMIC
             '{0.30,0.22,0.24,0.15,0.02,0.05,0.02}'::float8[], 0.35, 0.10, 7, 'any',
             '{0.85,0.85,0.95,1.05,1.05,1.1,1.25,1.25,1,0.95,0.8,0.9}'::float8[],
             '{0.20,0.30,0.25,0.20,0.10,0.06}'::float8[], 53, 0.60, 0.20, 0.90, 0.80, 10, 8.6),
-        ('leisure', 0.43, 5, 2.2, 0.10, 350, 4, 5, 55, 2,
+        ('leisure', 0.43, 4.3, 2.2, 0.10, 350, 4, 5, 55, 2,
             '{0.92,0.06,0.02,0}'::float8[], '{0.30,0.56,0.08,0.06}'::float8[],
             '{0.48,0.24,0.20,0.04,0.01,0,0.03}'::float8[], 0.03, 0.08, 8, 'weekend',
             '{0.75,0.75,0.9,1.05,1.05,1.2,1.5,1.5,1,0.85,0.65,0.8}'::float8[],
@@ -34,7 +34,7 @@ BEGIN ATOMIC
             '{0.52,0.18,0.24,0.04,0.01,0,0.01}'::float8[], 0, 0.03, 11, 'weekend',
             '{0.5,0.85,0.9,1.25,0.85,1.15,1.6,1.6,0.7,1.1,0.5,1}'::float8[],
             '{0.06,0.02,0.04,0.03,0.30,0.01}'::float8[], 41, 0.45, 0.01, 0.45, 0.74, 6, 7.5),
-        ('last_minute', 0.095, 10.5, 1.6, 0.13, 230, 4, 5, 2.2, 1.5,
+        ('last_minute', 0.095, 9.5, 1.6, 0.13, 210, 4, 5, 2.2, 1.5,
             '{0.93,0.05,0.02,0}'::float8[], '{0.72,0.24,0.03,0.01}'::float8[],
             '{0.36,0.46,0.06,0.05,0.05,0,0.02}'::float8[], 0.15, 0.45, 4, 'any',
             '{0.9,0.9,0.95,1,1,1.1,1.2,1.2,1,1,0.85,0.9}'::float8[],
@@ -62,11 +62,11 @@ BEGIN ATOMIC
         round(ln(c.odds_ratio)::numeric, 4)::float8, c.kind, c.cost_base
     FROM (VALUES
         ('email', 0.22, 2.2, 'click', 0.0000),
-        ('paid_search', 0.20, 1.8, 'click', 0.8500),
-        ('display', 0.22, 1.1, 'impression', 0.0120),
-        ('paid_social', 0.14, 1.3, 'click', 0.4500),
-        ('affiliate', 0.06, 1.5, 'click', 1.1000),
-        ('metasearch', 0.09, 2.0, 'click', 0.7000),
+        ('paid_search', 0.20, 1.8, 'click', 6.2000),
+        ('display', 0.22, 1.1, 'impression', 1.6000),
+        ('paid_social', 0.14, 1.3, 'click', 3.8000),
+        ('affiliate', 0.06, 1.5, 'click', 16.0000),
+        ('metasearch', 0.09, 2.0, 'click', 4.1000),
         ('organic_search', 0.18, 1.4, 'visit', NULL),
         ('social', 0.07, 1.0, 'visit', NULL),
         ('referral', 0.03, 2.5, 'visit', NULL),
@@ -74,7 +74,7 @@ BEGIN ATOMIC
     ) AS c(channel, presence, odds_ratio, kind, cost_base);
 END;
 COMMENT ON FUNCTION @extschema@.demo_truth_channels() IS
-'Returns the marketing channels of the demo. A journey is what one person meets within 72 hours, before a booking on the web or in the application or before none. presence: the chance that a journey without a booking touches the channel, independent of the others (email: of people who consented to it); odds_ratio: by how much a touch multiplies the odds of a booking; effect: its natural logarithm, the coefficient of a logistic regression of booking on touches; kind of the touchpoint; cost_base: mean cost of one touch. No table is read.';
+'Returns the marketing channels of the demo. A journey is what one person meets within 72 hours, before a booking on the web or in the application or before none. presence: the chance that a journey without a booking touches the channel, independent of the others (email: of people who consented to it); odds_ratio: by how much a touch multiplies the odds of a booking; effect: its natural logarithm, the coefficient of a logistic regression of booking on touches; kind of the touchpoint; cost_base: mean cost of one touch in the base currency, what was spent on people who stayed unknown included. No table is read.';
 
 CREATE FUNCTION @extschema@.demo_truth_baskets()
     RETURNS TABLE (item_a text, item_b text, together float8, alone_a float8, alone_b float8, support float8, lift float8)
@@ -298,8 +298,7 @@ DECLARE
     done bigint;
 BEGIN
     INSERT INTO iaros.fx_rate (currency, day, rate)
-    SELECT c.currency, d::date,
-        round((iaros.demo_rate(c.currency, d::date) / iaros.demo_rate(base, d::date))::numeric, 8)
+    SELECT c.currency, d::date, iaros.demo_rate_base(c.currency, d::date)
     FROM (SELECT DISTINCT x.currency FROM iaros.demo_countries() x) c
     CROSS JOIN generate_series(as_of - interval '25 months', as_of::timestamp, interval '1 day') AS d
     WHERE c.currency <> base
@@ -309,6 +308,18 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION @extschema@.demo_make_rates(integer, bigint, date) IS
 'Step of demo_generate(): rates of exchange for every day of the 25 months before as_of, where there is none yet. They are the same for every seed.';
+
+CREATE FUNCTION @extschema@.demo_rate_base(currency text, day date) RETURNS numeric
+    LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+BEGIN
+    PERFORM iaros.install_check();
+    RETURN round((iaros.demo_rate(currency, day)
+        / iaros.demo_rate(iaros.setting_get('base_currency'), day))::numeric, 8);
+END $$;
+COMMENT ON FUNCTION @extschema@.demo_rate_base(text, date) IS
+'Returns the demo''s rate of exchange, as demo_generate() writes it into fx_rate: the worth of one unit of a currency in the base currency on a day. NULL for NULL and for a currency that the demo does not use. Constant time.';
 
 CREATE FUNCTION @extschema@.demo_make_people(customers integer, seed bigint, as_of date)
     RETURNS bigint
@@ -449,8 +460,8 @@ BEGIN
     FROM (
         SELECT n.*,
             -- Names without accents, as in addresses.
-            translate(lower(n.first_name || '.' || n.last_name),
-                'äöüéèêëçñãíóáúôøåâàï', 'aoueeeecnaioauooaaai')
+            lower(translate(n.first_name || '.' || n.last_name,
+                'äöüéèêëçñãíóáúôøåâàïÁÉÄÖÜ', 'aoueeeecnaioauooaaaiaeaou'))
                 || CASE WHEN n.person_id % 10 < 7 THEN n.person_id::text ELSE '.' || n.person_id END AS mailbox,
             (ARRAY['mail.example', 'post.example', 'web.example', 'office.example'])[
                 CASE WHEN n.corporate AND iaros.chance(n.person_id, seed, 27) < 0.6 THEN 4
@@ -606,15 +617,20 @@ DECLARE
 BEGIN
     CREATE TEMP TABLE demo_route ON COMMIT DROP AS
     WITH pair AS (
-        SELECT o.airport AS home, d.airport, b.band, t.trip,
-            CASE WHEN t.trip = 1 THEN d.business ELSE d.leisure END
-                * CASE WHEN o.country = d.country THEN 2 ELSE 1 END AS weight,
-            iaros.haul(iaros.distance_km(o.latitude, o.longitude, d.latitude, d.longitude)) = b.band AS fits
-        FROM demo_airport o
-        JOIN demo_airport d ON d.airport <> o.airport AND d.city <> o.city
+        SELECT p.home, p.airport, b.band, t.trip,
+            CASE WHEN t.trip = 1 THEN p.business ELSE p.leisure END
+                * CASE WHEN p.domestic THEN 2 ELSE 1 END AS weight,
+            p.haul = b.band AS fits
+        FROM (
+            SELECT o.airport AS home, d.airport, d.business, d.leisure, o.country = d.country AS domestic,
+                iaros.haul(iaros.distance_km(o.latitude, o.longitude, d.latitude, d.longitude)) AS haul
+            FROM demo_airport o
+            JOIN demo_airport d ON d.airport <> o.airport AND d.city <> o.city
+            WHERE o.home > 0
+            OFFSET 0
+        ) p
         CROSS JOIN (VALUES ('short'), ('medium'), ('long')) AS b(band)
         CROSS JOIN (VALUES (1), (2)) AS t(trip)
-        WHERE o.home > 0
     ), usable AS (
         -- A hub without a goal of a length takes all of its goals instead.
         SELECT p.*, sum(p.weight) FILTER (WHERE p.fits) OVER (PARTITION BY p.home, p.band, p.trip) AS in_band
@@ -714,7 +730,10 @@ BEGIN
                 r.airports[iaros.chance_pick(
                     CASE WHEN iaros.chance(b.key, seed, 118) < 0.5 THEN -b.person_id ELSE b.key END,
                     seed, 119, r.weights)] AS destination,
-                (b.dep_day + b.clock) AT TIME ZONE b.time_zone AS departure_at,
+                -- Days are local, so one that is today may be over.
+                ((b.dep_day + b.clock) AT TIME ZONE b.time_zone)
+                    + CASE WHEN (b.dep_day + b.clock) AT TIME ZONE b.time_zone < b.booked_at + interval '2 hours'
+                        THEN interval '2 days' ELSE interval '0' END AS departure_at,
                 iaros.chance(b.key, seed, 120) AS lot
             FROM (
                 SELECT e.*,
@@ -1098,6 +1117,7 @@ CREATE FUNCTION @extschema@.demo_check(customers integer, seed bigint, as_of dat
 DECLARE
     missing text;
 BEGIN
+    PERFORM iaros.install_check();
     IF customers NOT BETWEEN 1 AND 10000000 OR customers IS NULL OR seed IS NULL
         OR as_of NOT BETWEEN DATE '1990-01-01' AND DATE '2100-01-01' OR as_of IS NULL THEN
         RAISE EXCEPTION USING
@@ -1133,14 +1153,15 @@ COMMENT ON FUNCTION @extschema@.demo_check(integer, bigint, date) IS
 'For demo_generate(): refuses arguments that make no sense (22023), a database that has customers (55000), a base currency without rates (0A000), missing airports (P0002).';
 
 CREATE FUNCTION @extschema@.demo_tables() RETURNS regclass[]
-    LANGUAGE sql STABLE PARALLEL SAFE
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
     AS $$
-    SELECT array_agg(to_regclass('iaros.' || t.relation) ORDER BY t.no)
-    FROM unnest(ARRAY['customer', 'demo_truth', 'customer_identifier', 'customer_trait', 'consent', 'dnc', 'preference',
-        'booking', 'booking_item', 'event', 'touchpoint', 'conversion', 'loyalty_account', 'loyalty_key'])
-        WITH ORDINALITY AS t(relation, no)
-    $$;
+BEGIN
+    PERFORM iaros.install_check();
+    RETURN ARRAY['iaros.customer', 'iaros.demo_truth', 'iaros.customer_identifier', 'iaros.customer_trait',
+        'iaros.consent', 'iaros.dnc', 'iaros.preference', 'iaros.booking', 'iaros.booking_item', 'iaros.event',
+        'iaros.touchpoint', 'iaros.conversion', 'iaros.loyalty_account', 'iaros.loyalty_key']::regclass[];
+END $$;
 COMMENT ON FUNCTION @extschema@.demo_tables() IS
 'Returns the tables with foreign keys that demo_generate() fills.';
 
@@ -1218,7 +1239,8 @@ DECLARE
     parts jsonb;
 BEGIN
     PERFORM iaros.install_check();
-    PERFORM pg_advisory_xact_lock(hashtextextended('iaros.demo', 0));
+    -- Nobody adds customers between the check and the end.
+    LOCK TABLE iaros.customer IN ACCESS EXCLUSIVE MODE;
     PERFORM iaros.demo_check(demo_generate.customers, demo_generate.seed, demo_generate.as_of);
     parts := iaros.demo_strip();
     FOREACH step IN ARRAY ARRAY['partitions', 'rates', 'people', 'customers', 'attributes', 'trips', 'bookings',
@@ -1290,11 +1312,9 @@ DECLARE
     tables text;
 BEGIN
     PERFORM iaros.install_check();
-    PERFORM pg_advisory_xact_lock(hashtextextended('iaros.demo', 0));
     SELECT string_agg(c.oid::regclass::text, ', ' ORDER BY c.oid) INTO tables
-    FROM (SELECT to_regclass('iaros.' || r.relation) AS relation FROM iaros.table_roles() r
-          UNION SELECT u.relation FROM unnest(iaros.demo_tables()) AS u(relation)) r
-    JOIN pg_class c ON c.oid = r.relation
+    FROM iaros.table_roles() r
+    JOIN pg_class c ON c.oid = to_regclass('iaros.' || r.relation)
     WHERE c.oid <> 'iaros.audit_log'::regclass
       AND EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'customer_id' AND NOT a.attisdropped);
     EXECUTE format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', tables);
@@ -1308,9 +1328,12 @@ BEGIN
             HINT = 'Delete the rows of source "demo" one by one, or those of other sources first.';
     END IF;
     EXECUTE format('TRUNCATE %s', tables);
-    DELETE FROM iaros.fx_rate f
-    WHERE f.rate = round((iaros.demo_rate(f.currency, f.day)
-                          / iaros.demo_rate(iaros.setting_get('base_currency'), f.day))::numeric, 8);
+    -- Rates of others stay, and then each deletion is in the audit log.
+    IF EXISTS (SELECT FROM iaros.fx_rate f WHERE f.rate IS DISTINCT FROM iaros.demo_rate_base(f.currency, f.day)) THEN
+        DELETE FROM iaros.fx_rate f WHERE f.rate = iaros.demo_rate_base(f.currency, f.day);
+    ELSE
+        TRUNCATE iaros.fx_rate;
+    END IF;
     PERFORM iaros.audit_append('demo.clear', 'demo', NULL, NULL, jsonb_build_object('customers', gone));
     RETURN gone;
 END $$;

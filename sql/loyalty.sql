@@ -27,17 +27,20 @@ DECLARE
     ids bigint[] := ARRAY(SELECT iaros.customer_ids(loyalty_account_get.customer_id));
     today date := (coalesce(as_of, now()) AT TIME ZONE 'UTC')::date;
 BEGIN
-    RETURN QUERY
-        SELECT a.programme, a.member_no, a.tier, t.name, a.points, a.enrolled_on, a.cancelled_on,
-            iaros.loyalty_active(a.enrolled_on, a.cancelled_on, today), a.customer_id
-        FROM iaros.loyalty_account a
-        JOIN iaros.loyalty_tier t ON t.programme = a.programme AND t.tier = a.tier
-        WHERE a.customer_id = ANY (ids)
-        ORDER BY iaros.loyalty_active(a.enrolled_on, a.cancelled_on, today) DESC, t.rank DESC,
-            a.programme, a.customer_id;
+    -- A query that names a column needs the right to read it.
+    RETURN QUERY EXECUTE format(
+        'SELECT a.programme, %s, a.tier, t.name, a.points, a.enrolled_on, a.cancelled_on,
+            iaros.loyalty_active(a.enrolled_on, a.cancelled_on, $2) AS active, a.customer_id
+         FROM iaros.loyalty_account a
+         JOIN iaros.loyalty_tier t ON t.programme = a.programme AND t.tier = a.tier
+         WHERE a.customer_id = ANY ($1)
+         ORDER BY active DESC, t.rank DESC, a.programme, a.customer_id',
+        CASE WHEN has_column_privilege('iaros.loyalty_account', 'member_no', 'SELECT')
+            THEN 'a.member_no' ELSE 'NULL::text' END)
+        USING ids, today;
 END $$;
 COMMENT ON FUNCTION @extschema@.loyalty_account_get(bigint, timestamptz) IS
-'Returns the accounts of a person, under any id: programme, number, tier, points, since when, and whether it is active on the day of as_of (UTC); active ones first, then by rank of the tier. No row for a customer without account. Tiers and points are those of today. A few index look-ups.';
+'Returns the accounts of a person, under any id: programme, number, tier, points, since when, and whether it is active on the day of as_of (UTC); active ones first, then by rank of the tier. The number is NULL for roles that may not read it. No row for a customer without account. Tiers and points are those of today. A few index look-ups.';
 
 CREATE FUNCTION @extschema@.loyalty_enrol(
     customer_id bigint,

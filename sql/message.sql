@@ -652,7 +652,7 @@ IF iaros.schema_step('message', 1) THEN
                 m.campaign_id, message_event_record.message_id, NULL, 'message');
         ELSIF kind IN ('bounced_hard', 'complained', 'unsubscribed') THEN
             PERFORM iaros.dnc_add(m.customer_id, m.channel,
-                CASE kind WHEN 'bounced_hard' THEN 'hard_bounce' WHEN 'complained' THEN 'complaint'
+                CASE kind WHEN 'bounced_hard' THEN 'hard_bounce' WHEN 'complained' THEN 'spam_complaint'
                           ELSE 'unsubscribe' END,
                 message_event_record.occurred_at);
         END IF;

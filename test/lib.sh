@@ -71,8 +71,14 @@ unset PGSERVICEFILE PGCLIENTENCODING
 # What make hands down would reach the builds started from here.
 unset MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES
 
+# A cluster that was copied together with the checkout is not ours: its
+# postmaster.pid names the server of the other checkout.
+is_ours() {
+	[[ $(cat -- "$CLUSTER/origin" 2>/dev/null) == "$ROOT" ]]
+}
+
 is_running() {
-	[[ -d $PGDATA_DIR ]] && as_server test -f "$PGDATA_DIR/postmaster.pid" &&
+	is_ours && as_server test -f "$PGDATA_DIR/postmaster.pid" &&
 		as_server "$PGBIN/pg_ctl" -D "$PGDATA_DIR" status >/dev/null 2>&1
 }
 

@@ -1,7 +1,8 @@
--- One tick that sends a mail to each of rows / 10 customers, with check of consent, ledger, aliases and address, against two
--- plain INSERTs (ledger and queue, same constraints) that check consent and do-not-contact in
--- one join and know nothing of aliases, budgets or other languages. The same
--- messages come out. Variable: rows.
+-- One tick that sends a mail to each of rows / 10 customers, with ledger,
+-- consent, aliases and addresses, against two plain INSERTs (ledger and queue,
+-- same constraints) that check consent and do-not-contact in one join and know
+-- nothing of aliases, reasons or languages. The same messages come out.
+-- Variable: rows.
 BEGIN;
 INSERT INTO iaros.customer (customer_id, source, first_name)
 SELECT i, 'crm', 'Ann' || i % 1000 FROM generate_series(1, :rows / 10) AS i;

@@ -1,6 +1,5 @@
 -- online_retail: a year of invoices of a retailer as bookings with items, and
--- the published figures of its usual cleaning. Variable: data, the folder of
--- the files.
+-- the published figures of its usual cleaning.
 \ir check.psql
 SELECT iaros.setting_set('base_currency', 'GBP') \g /dev/null
 INSERT INTO iaros.data_source (source, description) VALUES ('retail', 'Online retail invoices');

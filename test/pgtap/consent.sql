@@ -1,7 +1,7 @@
 -- consent: the ledger, do-not-contact, preferences, aliases; the filter
 -- equals the check.
 BEGIN;
-SELECT plan(53);
+SELECT plan(58);
 
 SELECT iaros.customer_create() AS ada, iaros.customer_create() AS bob \gset
 SELECT iaros.customer_create(kind => 'anonymous') AS visitor \gset
@@ -81,6 +81,34 @@ SELECT is(pg_temp.codes(:visitor, 'marketing', 'email', 'deals'), '{no_consent,t
 SELECT is(iaros.dnc_remove(:cho, 'sms', 'stop'), 1::bigint, 'an entry of the alias is removed by the master');
 SELECT iaros.customer_separate(:visitor) AS separated \gset
 SELECT ok(pg_temp.allowed(:cho, 'marketing', 'push'), 'apart again, each has said its own');
+
+-- Roles: the gates write what the roles cannot.
+CREATE ROLE regress_consent_operate;
+SELECT iaros.access_grant('regress_consent_operate', 'operate') AS granted \gset
+CREATE ROLE regress_consent_read;
+SELECT iaros.access_grant('regress_consent_read', 'read') AS granted \gset
+CREATE FUNCTION pg_temp.state(query text) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+    EXECUTE query;
+    RETURN 'done';
+EXCEPTION WHEN OTHERS THEN
+    RETURN SQLSTATE;
+END $$;
+SET LOCAL ROLE regress_consent_operate;
+SELECT pg_temp.state(format('SELECT iaros.consent_record(%s, ''post'', ''marketing'', true, ''form'')', :cho)) AS gate,
+    pg_temp.state(format('SELECT iaros.dnc_remove(%s, ''post'', ''stop'', now()), iaros.dnc_add(%1$s, ''post'', ''stop'')', :cho)) AS list,
+    pg_temp.state(format('INSERT INTO iaros.consent (customer_id, channel, purpose, given, source) VALUES (%s, ''post'', ''marketing'', true, ''x'')', :cho)) AS insert,
+    pg_temp.state('DELETE FROM iaros.dnc') AS delete \gset operate_
+SET LOCAL ROLE regress_consent_read;
+SELECT pg_temp.state(format('SELECT iaros.consent_record(%s, ''post'', ''marketing'', true, ''form'')', :cho)) AS gate,
+    pg_temp.state(format('SELECT * FROM iaros.consent_check(%s, ''marketing'', ''post''), iaros.consent_filter(''iaros.customer_masked'', ''marketing'', ''post''), iaros.consent_state(%1$s)', :cho)) AS check,
+    pg_temp.state('SELECT ip FROM iaros.consent') AS personal \gset read_
+RESET ROLE;
+SELECT is(:'operate_gate' || ' ' || :'operate_list', 'done done', 'a role that operates uses the gates');
+SELECT is(:'operate_insert' || ' ' || :'operate_delete', '42501 42501', 'but does not write the ledgers');
+SELECT is(:'read_check'::text, 'done', 'a role that reads may ask');
+SELECT is(:'read_gate' || ' ' || :'read_personal', '42501 42501', 'but not record, nor see addresses');
+SELECT is((SELECT actor FROM iaros.audit_list('dnc.add', :cho) LIMIT 1), 'regress_consent_operate', 'the audit names the role');
 
 -- Setting.
 SELECT iaros.setting_set('consent_required', 'false') AS s \gset

@@ -1,6 +1,6 @@
 -- loyalty: enrolment, numbers, accounts of a person.
 BEGIN;
-SELECT plan(22);
+SELECT plan(23);
 SELECT iaros.customer_create() AS ada, iaros.customer_create() AS bob, iaros.customer_create(kind => 'anonymous') AS visitor \gset
 
 SELECT matches(iaros.loyalty_enrol(:ada, enrolled_on => '2024-06-01'), '^FF[0-9]{9}$', 'a number is made');
@@ -26,6 +26,14 @@ SELECT is((SELECT array_agg(tier) FROM iaros.loyalty_account_get(:ada)), '{gold,
 UPDATE iaros.loyalty_account SET cancelled_on = '2024-01-01' WHERE customer_id = :bob;
 SELECT is((SELECT array_agg(tier) FROM iaros.loyalty_account_get(:ada, '2024-02-01')), '{gold,member}', 'of accounts that are not active the better comes first');
 SELECT is((SELECT array_agg(tier) FROM iaros.loyalty_account_get(:ada, '2024-06-01')), '{member,gold}', 'active ones come first');
+
+-- Who may read numbers.
+CREATE ROLE regress_loyalty_read;
+SELECT iaros.access_grant('regress_loyalty_read', 'read') AS granted \gset
+SET LOCAL ROLE regress_loyalty_read;
+SELECT coalesce(member_no, 'none') AS number, count(*) OVER () AS accounts FROM iaros.loyalty_account_get(:ada) LIMIT 1 \gset seen_
+RESET ROLE;
+SELECT is(:'seen_number' || ' ' || :'seen_accounts', 'none 2', 'a role that reads sees accounts without numbers');
 
 -- Errors.
 SELECT throws_ok($$SELECT iaros.loyalty_enrol(999999999)$$, '23503', 'customer 999999999 does not exist', 'an unknown customer');
