@@ -32,7 +32,7 @@ EXTRA_CLEAN = build test/results test/isolation/results $(OBJS:.o=.d) \
 	$(wildcard iaros--*.sql)
 
 PG_CONFIG ?= pg_config
-PGXS := $(shell $(PG_CONFIG) --pgxs)
+PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null || true)
 include $(PGXS)
 
 # A domain is sql/<domain>.sql; further parts of it are sql/<domain>_*.sql.

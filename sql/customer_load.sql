@@ -99,18 +99,15 @@ COMMENT ON FUNCTION @extschema@.load_refusal_customer(jsonb, bigint, text, bigin
 
 CREATE FUNCTION @extschema@.load_refusal_given(payload jsonb, fields text[]) RETURNS text[]
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN CASE
-        WHEN jsonb_typeof(payload) <> 'object' THEN ARRAY['payload_invalid: not a JSON object']
-        ELSE CASE WHEN fields IS NOT NULL THEN ARRAY(
+    RETURN CASE WHEN fields IS NOT NULL THEN ARRAY(
             SELECT 'field_unknown: "' || left(k, 60) || '"' FROM jsonb_object_keys(payload) k
             WHERE k <> ALL (fields || 'refuse'::text)) ELSE '{}' END
-            || CASE jsonb_typeof(payload -> 'refuse')
-                WHEN 'string' THEN array_remove(ARRAY[payload ->> 'refuse'], '')
-                WHEN 'array' THEN ARRAY(SELECT r FROM jsonb_array_elements_text(payload -> 'refuse') r WHERE r <> '')
-                ELSE '{}' END
-    END;
+        || CASE jsonb_typeof(payload -> 'refuse')
+            WHEN 'string' THEN array_remove(ARRAY[payload ->> 'refuse'], '')
+            WHEN 'array' THEN ARRAY(SELECT r FROM jsonb_array_elements_text(payload -> 'refuse') r WHERE r <> '')
+            ELSE '{}' END;
 COMMENT ON FUNCTION @extschema@.load_refusal_given(jsonb, text[]) IS
-'Reasons to refuse a row that any kind of load has: it is not an object, it has a field that is not in fields (NULL: do not look), or it brings reasons of its own in its field refuse (a text or an array of texts).';
+'Reasons to refuse a row that any kind of load has: it has a field that is not in fields (NULL: do not look), or it brings reasons of its own in its field refuse (a text or an array of texts).';
 
 -- What each kind of load is made of. The checks are one SELECT over src
 -- (row_no, payload); $1 is the source, $2 the payload of an inbox. The frame
@@ -455,6 +452,12 @@ DECLARE
     wrong text;
 BEGIN
     PERFORM iaros.install_check();
+    IF coalesce(btrim(query), '') = '' THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'invalid_parameter_value',
+            MESSAGE = 'nothing to load from',
+            HINT = 'Give the name of a relation, or a query.';
+    END IF;
     IF to_regclass('pg_temp.iaros_load_source') IS NOT NULL THEN
         DROP VIEW pg_temp.iaros_load_source;
     END IF;
@@ -514,6 +517,7 @@ checked AS MATERIALIZED (
             SELECT k.*, first_value(k.row_no) OVER w AS first_row, first_value(k.content) OVER w AS first_content
             FROM (
                 SELECT l.*, CASE WHEN $3 IS NULL AND NOT l.payload ? 'refuse' THEN l.reasons
+                    WHEN jsonb_typeof(l.payload) <> 'object' THEN ARRAY['payload_invalid: not a JSON object']
                     ELSE l.reasons || iaros.load_refusal_given(l.payload, $3) END AS refusals
                 FROM (%2$s) l OFFSET 0) k
             WINDOW w AS (PARTITION BY k.natural_key COLLATE "C", k.refusals = '{}' ORDER BY k.row_no)) j
@@ -528,9 +532,8 @@ run AS (
 reject AS (
     INSERT INTO iaros.load_reject (load_id, row_no, kind, source, external_id, payload, reasons)
     SELECT $4, c.row_no, %4$L, $1, c.external_id, c.payload, c.refusals || CASE WHEN c.verdict = 'conflict' THEN ARRAY(
-        SELECT format('%%s: %%s', CASE WHEN c.old_content IS NULL THEN 'conflict_in_load' ELSE 'conflict' END,
-                string_agg(e.key, ', ' ORDER BY e.key COLLATE "C"))
-            || CASE WHEN c.old_content IS NULL THEN ' differs from row ' || c.first_row ELSE ' differs from what is stored' END
+        SELECT CASE WHEN c.old_content IS NULL THEN format('conflict_in_load: row %%s has another ', c.first_row)
+            ELSE 'conflict: stored with another ' END || string_agg(e.key, ', ' ORDER BY e.key COLLATE "C")
         FROM jsonb_each(c.content) e
         WHERE NOT coalesce(c.old_content, c.first_content) @> jsonb_build_object(e.key, e.value)) ELSE '{}' END
     FROM checked c WHERE c.verdict IN ('refused', 'conflict')

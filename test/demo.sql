@@ -58,8 +58,8 @@ WITH chosen AS (
           UNION ALL
           SELECT 'Lapsed Customers', c.customer_id FROM iaros.segment_customers('Lapsed Customers') c) s
     JOIN iaros.profile p USING (customer_id)
-    WHERE p.booking_count >= 3
-    ORDER BY s.segment, p.spend_total DESC, s.customer_id)
+    WHERE p.booking_count >= 3 AND p.spend_12m < 4000
+    ORDER BY s.segment, p.booking_count DESC, s.customer_id)
 SELECT c.first_name || ' ' || c.last_name AS customer, chosen.segment, o.name AS offer, o.score,
        array_to_string(o.reasons, '; ') AS why
 FROM chosen
@@ -150,14 +150,15 @@ FROM buyer b JOIN iaros.booking k USING (customer_id, booking_id);
 \o
 
 \echo '== 7. What the campaigns brought (analytics_dashboard).'
-SELECT campaign, channel, sent, delivered, opened, clicked, converted, revenue, cost,
-       open_rate AS "open rate", click_rate AS "click rate", roas
+SELECT campaign, channel, sent, delivered, opened, clicked, converted,
+       to_char(revenue, '999,990.00') AS "revenue, USD", to_char(cost, '990.00') AS "cost, USD",
+       round(100 * open_rate, 1) AS "% opened", round(100 * click_rate, 1) AS "% clicked"
 FROM iaros.analytics_dashboard(now() - interval '1 day', now() + interval '1 day')
 WHERE campaign IN ('WINBACK', 'CART') ORDER BY 1;
 
 \echo '== 8. What each channel earned in the last 90 days (last touch, 30-day window).'
-SELECT key AS channel, conversions, to_char(credit, '999,999,999.00') AS "revenue, USD",
-       to_char(cost, '999,999,999.00') AS "cost, USD", round(roas, 1) AS roas
+SELECT key AS channel, conversions, to_char(credit, '999,999,990.00') AS "revenue, USD",
+       to_char(cost, '999,999,990.00') AS "cost, USD", round(roas, 1) AS roas
 FROM iaros.attribution_last(now() - interval '90 days', now() + interval '1 day') ORDER BY credit DESC;
 
 \echo '== 9. A code at the check-out, and why another is refused.'

@@ -27,19 +27,15 @@ SELECT iaros.message_template_set('bench', 'email', '<p>Dear {{customer.firstNam
     subject => '{{campaign.name}}', html => true) IS NOT NULL AS made \gset
 ANALYZE;
 
-CREATE FUNCTION pg_temp.bench_campaign() RETURNS bigint LANGUAGE plpgsql AS $$
-DECLARE
-    id bigint := iaros.campaign_create(format('BENCH-%s', nextval('iaros.campaign_id_seq')), 'Bench', 'email', 'bench',
-        segment => 'bench', promo => 'WELCOME10', schedule_at => '2026-03-01 09:00Z');
-BEGIN
-    PERFORM iaros.campaign_launch(id);
-    RETURN id;
-END $$;
+CREATE FUNCTION pg_temp.bench_campaign() RETURNS bigint LANGUAGE sql AS $$
+    SELECT iaros.campaign_create(format('BENCH-%s', nextval('iaros.campaign_id_seq')), 'Bench', 'email', 'bench',
+        segment => 'bench', promo => 'WELCOME10', schedule_at => '2026-03-01 09:00Z') $$;
 CREATE FUNCTION pg_temp.bench_ours()
 RETURNS TABLE (customer_id bigint, recipient text, subject text, body text) LANGUAGE plpgsql AS $$
 DECLARE
     id bigint := pg_temp.bench_campaign();
 BEGIN
+    PERFORM iaros.campaign_launch(id);
     PERFORM iaros.campaign_tick('2026-03-01 09:00Z', 100000);
     RETURN QUERY SELECT o.customer_id, o.recipient, o.subject, o.body FROM iaros.outbox o WHERE o.campaign_id = id;
 END $$;

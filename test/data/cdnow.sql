@@ -53,6 +53,6 @@ SELECT pg_temp.check_equal('rows of the domain after loading twice', pg_temp.fin
 -- One changed amount is refused and reported, not taken over.
 UPDATE purchase SET amount = amount::numeric + 1 WHERE line_no = 1;
 SELECT pg_temp.check_load('one changed', $$SELECT * FROM iaros.booking_load('cdnow', 'cdnow_booking')$$, '{69659,0,69658,1}') AS changed \gset
-SELECT pg_temp.check_equal('its reason', reasons, ARRAY['conflict: amount differs from what is stored'])
+SELECT pg_temp.check_equal('its reason', reasons, ARRAY['conflict: stored with another amount'])
 FROM iaros.load_reject WHERE load_id = :changed \g /dev/null
 SELECT pg_temp.check_equal('rows of the domain after a conflict', pg_temp.fingerprint(), :'before') \g /dev/null
