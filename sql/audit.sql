@@ -138,7 +138,8 @@ CREATE FUNCTION @extschema@.access_functions()
             WHEN p.proname LIKE '%\_install' OR p.proname IN (
                 'install', 'schema_step', 'shipped_seal', 'setting_define',
                 'partition_add', 'partition_ensure', 'partition_run',
-                'access_grant', 'access_revoke', 'access_apply', 'job_define')
+                'access_grant', 'access_revoke', 'access_apply', 'job_define',
+                'outbox_prune')
                 OR p.proname LIKE 'demo\_%' AND p.provolatile = 'v'
                 THEN 'owner'
             WHEN p.prokind = 'a' OR p.provolatile = 'i' THEN 'public'

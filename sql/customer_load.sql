@@ -212,8 +212,10 @@ BEGIN ATOMIC
     '{external_id,booked_at,amount,currency}'::text[],
 $checks$
 SELECT t.*, c.customer_id AS owner_id, t.external_id AS natural_key, fx.rate, old.content AS old_content,
-    jsonb_strip_nulls(to_jsonb(t) - '{row_no,payload,external_id,customer_external_id,customer_source}'::text[]
-        || jsonb_build_object('customer_id', c.customer_id)) AS content,
+    CASE WHEN old.same THEN '{}' ELSE jsonb_strip_nulls(jsonb_build_object('customer_id', c.customer_id,
+        'booked_at', t.booked_at, 'status', t.status, 'origin', t.origin, 'destination', t.destination, 'cabin', t.cabin,
+        'fare_class', t.fare_class, 'sales_channel', t.sales_channel, 'party_size', t.party_size, 'departure_at', t.departure_at,
+        'return_at', t.return_at, 'amount', t.amount, 'currency', t.currency)) END AS content,
     array_remove(ARRAY[
         iaros.load_refusal(t.external_id IS NOT NULL, 'external_id', t.payload, true, true),
         iaros.load_refusal_customer(t.payload, t.customer_id, t.customer_external_id, k.customer_id, c.customer_id),
@@ -238,7 +240,7 @@ SELECT t.*, c.customer_id AS owner_id, t.external_id AS natural_key, fx.rate, ol
         CASE WHEN NOT iaros.money_valid(t.amount, m.currency::text) THEN format('amount_decimals: %s %s', t.amount, t.currency) END,
         CASE WHEN m.currency IS NOT NULL AND t.booked_at IS NOT NULL AND fx.rate IS NULL
              THEN format('rate_missing: %s on %s', t.currency, (t.booked_at AT TIME ZONE 'UTC')::date)
-             WHEN t.amount * fx.rate >= 1e12 THEN format('amount_range: %s %s in the base currency', t.amount, t.currency) END
+             WHEN t.amount < 1e12 AND t.amount * fx.rate >= 1e12 THEN format('amount_range: %s %s in the base currency', t.amount, t.currency) END
     ], NULL) AS reasons
 FROM (
     SELECT s.row_no, s.payload, nullif(x.external_id, '') AS external_id,
@@ -266,9 +268,17 @@ LEFT JOIN LATERAL (
         ORDER BY r.day DESC LIMIT 1) END AS rate
     OFFSET 0) fx ON true
 LEFT JOIN LATERAL (
-    SELECT to_jsonb(b) AS content FROM iaros.booking b
-    WHERE b.source = $1 AND b.external_id = t.external_id
-    ORDER BY (b.customer_id = c.customer_id) DESC NULLS LAST, b.customer_id LIMIT 1) old ON true
+    SELECT q.same, CASE WHEN q.same THEN '{}' ELSE to_jsonb(q) END AS content
+    FROM (
+        SELECT b.*, b.customer_id = c.customer_id AND b.booked_at = t.booked_at AND b.amount = t.amount AND b.currency = t.currency
+            AND coalesce(b.status::text = t.status, t.status IS NULL) AND coalesce(b.origin = t.origin, t.origin IS NULL)
+            AND coalesce(b.destination = t.destination, t.destination IS NULL) AND coalesce(b.cabin::text = t.cabin, t.cabin IS NULL)
+            AND coalesce(b.fare_class = t.fare_class, t.fare_class IS NULL) AND coalesce(b.sales_channel = t.sales_channel, t.sales_channel IS NULL)
+            AND coalesce(b.party_size = t.party_size, t.party_size IS NULL) AND coalesce(b.departure_at = t.departure_at, t.departure_at IS NULL)
+            AND coalesce(b.return_at = t.return_at, t.return_at IS NULL) AS same
+        FROM iaros.booking b
+        WHERE b.source = $1 AND b.external_id = t.external_id
+        ORDER BY (b.customer_id = c.customer_id) DESC NULLS LAST, b.customer_id LIMIT 1) q) old ON true
 $checks$,
 'external_id, owner_id, booked_at, status, origin, destination, cabin, fare_class, sales_channel, party_size, departure_at, return_at, amount, currency, rate',
 $writes$
@@ -295,8 +305,8 @@ $checks$
 SELECT t.*, b.customer_id AS owner_id, b.booking_id, b.currency AS booking_currency,
     t.booking_external_id || '#' || t.line_no AS external_id,
     b.booking_id || '#' || t.line_no AS natural_key, old.content AS old_content,
-    jsonb_strip_nulls(jsonb_build_object('kind', t.kind, 'code', t.code, 'description', t.description,
-        'quantity', t.quantity, 'unit_price', t.unit_price, 'amount', t.amount, 'currency', t.currency)) AS content,
+    CASE WHEN old.same THEN '{}' ELSE jsonb_strip_nulls(jsonb_build_object('kind', t.kind, 'code', t.code, 'description', t.description,
+        'quantity', t.quantity, 'unit_price', t.unit_price, 'amount', t.amount, 'currency', t.currency)) END AS content,
     array_remove(ARRAY[
         iaros.load_refusal(t.booking_external_id IS NOT NULL, 'booking_external_id', t.payload, true, true),
         CASE WHEN t.customer_id IS NOT NULL OR t.payload ? 'customer_id' OR t.payload ? 'customer_external_id'
@@ -344,9 +354,14 @@ LEFT JOIN LATERAL (
     ORDER BY (o.customer_id = coalesce(t.customer_id, k.customer_id)) DESC NULLS LAST, o.customer_id LIMIT 1) b ON true
 LEFT JOIN iaros.currency m ON m.currency::text = coalesce(t.currency, b.currency::text) AND m.minor_unit IS NOT NULL
 LEFT JOIN LATERAL (
-    SELECT to_jsonb(i) AS content FROM iaros.booking_item i
-    WHERE i.customer_id = b.customer_id AND i.booking_id = b.booking_id AND i.line_no = t.line_no
-    OFFSET 0) old ON true
+    SELECT q.same, CASE WHEN q.same THEN '{}' ELSE to_jsonb(q) END AS content
+    FROM (
+        SELECT i.*, i.kind = t.kind AND i.amount = t.amount AND coalesce(i.code = t.code, t.code IS NULL)
+            AND coalesce(i.description = t.description, t.description IS NULL) AND coalesce(i.quantity = t.quantity, t.quantity IS NULL)
+            AND coalesce(i.unit_price = t.unit_price, t.unit_price IS NULL) AND coalesce(i.currency = t.currency, t.currency IS NULL) AS same
+        FROM iaros.booking_item i
+        WHERE i.customer_id = b.customer_id AND i.booking_id = b.booking_id AND i.line_no = t.line_no
+        OFFSET 0) q) old ON true
 $checks$,
 'external_id, owner_id, booking_id, booking_currency, line_no, kind, code, description, quantity, unit_price, amount, currency',
 $writes$
@@ -369,9 +384,9 @@ BEGIN ATOMIC
 $checks$
 SELECT t.*, c.customer_id AS owner_id, c.customer_id || ' ' || t.external_id AS natural_key,
     CASE WHEN w.event_id IS NOT NULL THEN coalesce(old.content, jsonb_build_object('occurred_at', w.occurred_at)) END AS old_content,
-    jsonb_strip_nulls(jsonb_build_object('occurred_at', t.occurred_at)
+    CASE WHEN old.same THEN '{}' ELSE jsonb_strip_nulls(jsonb_build_object('occurred_at', t.occurred_at)
         || CASE WHEN w.event_id IS NULL OR old.content IS NOT NULL THEN jsonb_build_object('kind', t.kind,
-            'session_id', t.session_id, 'properties', t.properties::text) ELSE '{}' END) AS content,
+            'session_id', t.session_id, 'properties', t.properties::text) ELSE '{}' END) END AS content,
     array_remove(ARRAY[
         iaros.load_refusal(t.external_id IS NOT NULL, 'external_id', t.payload, true, true),
         iaros.load_refusal_customer(t.payload, t.customer_id, t.customer_external_id, k.customer_id, c.customer_id),
@@ -399,9 +414,13 @@ LEFT JOIN iaros.customer c ON c.customer_id = coalesce(t.customer_id, k.customer
 LEFT JOIN iaros.event_kind n ON n.kind = t.kind
 LEFT JOIN iaros.event_key w ON w.customer_id = c.customer_id AND w.source = $1 AND w.external_id = t.external_id
 LEFT JOIN LATERAL (
-    SELECT to_jsonb(e) || jsonb_build_object('properties', e.properties::text) AS content FROM iaros.event e
-    WHERE e.customer_id = w.customer_id AND e.occurred_at = w.occurred_at AND e.event_id = w.event_id
-    OFFSET 0) old ON true
+    SELECT q.same, CASE WHEN q.same THEN '{}' ELSE to_jsonb(q) || jsonb_build_object('properties', q.properties::text) END AS content
+    FROM (
+        SELECT e.*, e.occurred_at = t.occurred_at AND e.kind = t.kind AND coalesce(e.session_id = t.session_id, t.session_id IS NULL)
+            AND coalesce(e.properties::text = t.properties::text, t.properties IS NULL) AS same
+        FROM iaros.event e
+        WHERE e.customer_id = w.customer_id AND e.occurred_at = w.occurred_at AND e.event_id = w.event_id
+        OFFSET 0) q) old ON true
 $checks$,
 'external_id, owner_id, kind, occurred_at, session_id, properties',
 $writes$
