@@ -33,7 +33,16 @@ EXTRA_CLEAN = build test/results test/isolation/results $(OBJS:.o=.d) \
 
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null || true)
+ifneq ($(PGXS),)
 include $(PGXS)
+else
+# demo, test, bench and lint bring what they need; the others do not.
+all install uninstall clean:
+	@echo 'There is no pg_config: install postgresql-server-dev-15 or' \
+		'set PG_CONFIG, or run make demo.' >&2
+	@false
+.PHONY: all install uninstall clean
+endif
 
 # A domain is sql/<domain>.sql; further parts of it are sql/<domain>_*.sql.
 iaros--$(EXTVERSION).sql: sql/header.sql \

@@ -135,12 +135,12 @@ CREATE FUNCTION @extschema@.access_functions()
     AS $$
     SELECT p.oid::regprocedure,
         CASE
-            WHEN p.proname LIKE '%\_install' OR p.proname IN (
+            WHEN right(p.proname, 8) = '_install' OR p.proname IN (
                 'install', 'schema_step', 'shipped_seal', 'setting_define',
                 'partition_add', 'partition_ensure', 'partition_run',
                 'access_grant', 'access_revoke', 'access_apply', 'job_define',
                 'outbox_prune')
-                OR p.proname LIKE 'demo\_%' AND p.provolatile = 'v'
+                OR starts_with(p.proname, 'demo_') AND p.provolatile = 'v'
                 THEN 'owner'
             WHEN p.prokind = 'a' OR p.provolatile = 'i' THEN 'public'
             WHEN p.proname IN (
@@ -187,6 +187,8 @@ BEGIN
         END IF;
         IF (t.access = 'open' AND level >= 'operate') OR (t.access = 'config' AND level = 'admin') THEN
             EXECUTE format('GRANT INSERT, UPDATE, DELETE ON %s TO %I', t.rel, role);
+        ELSIF t.access = 'kept' AND level >= 'operate' THEN
+            EXECUTE format('GRANT INSERT, UPDATE ON %s TO %I', t.rel, role);
         END IF;
     END LOOP;
     FOR t IN
@@ -258,7 +260,7 @@ BEGIN
         detail => jsonb_build_object('level', level));
 END $$;
 COMMENT ON FUNCTION @extschema@.access_grant(name, @extschema@.access_level) IS
-'Gives a role one of the three levels in place of the one it had. read: every table without its personal columns, every view, functions that read. operate: also personal columns, writes to open tables, and the gates of the ledgers. admin: also settings, rates, jobs and other configuration. Writes an audit row. For the owner of the tables. Error: 42704 when the role does not exist.';
+'Gives a role one of the three levels in place of the one it had. read: every table without its personal columns, every view, functions that read. operate: also personal columns, writes to open tables (kept ones without DELETE, which would take ledgers along), and the gates of the ledgers. admin: also settings, rates, jobs and other configuration. Writes an audit row. For the owner of the tables. Error: 42704 when the role does not exist.';
 
 -- Jobs --------------------------------------------------------------------
 
@@ -304,6 +306,8 @@ BEGIN
             MESSAGE = pg_catalog.format('job "%s" does not exist', job),
             HINT = 'List the jobs with SELECT * FROM iaros.job.';
     END IF;
+    -- Inside a transaction block this fails, before anything is held.
+    COMMIT;
     IF NOT pg_catalog.pg_try_advisory_lock(lock_key) THEN
         RAISE NOTICE 'job "%" is running in another session', job;
         RETURN;
@@ -484,6 +488,8 @@ CREATE FUNCTION @extschema@.audit_doctor()
     RETURNS TABLE (severity @extschema@.alert_severity, subject text, finding text, hint text)
     LANGUAGE plpgsql STABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
+    SET timezone = 'UTC'
+    SET datestyle = 'ISO, YMD'
     AS $$
 DECLARE
     stray record;
@@ -557,14 +563,9 @@ BEGIN
             SELECT x.error FROM iaros.job_run x
             WHERE x.job = j.job ORDER BY x.started_at DESC LIMIT 1) r
         WHERE r.error IS NOT NULL;
-    RETURN QUERY
-        SELECT 'error'::iaros.alert_severity, 'setting brand_time_zone',
-            format('"%s" is no time zone', iaros.setting_get('brand_time_zone')),
-            'SELECT name FROM pg_timezone_names.'
-        WHERE NOT EXISTS (SELECT FROM pg_timezone_names z WHERE z.name = iaros.setting_get('brand_time_zone'));
 END $$;
 COMMENT ON FUNCTION @extschema@.audit_doctor() IS
-'Findings of doctor() about the installation itself: versions, missing tables, disabled triggers, partitions, jobs, settings.';
+'Findings of doctor() about the installation itself: versions, missing tables, disabled triggers, partitions, jobs.';
 
 -- Schema ------------------------------------------------------------------
 

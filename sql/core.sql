@@ -27,7 +27,7 @@ CREATE FUNCTION @extschema@.row_hash(content jsonb) RETURNS text
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
     RETURN md5((content - 'shipped_hash' - 'created_at' - 'updated_at')::text);
 COMMENT ON FUNCTION @extschema@.row_hash(jsonb) IS
-'Returns the hash of a row given as to_jsonb(row), leaving out shipped_hash and the times of its making. A shipped row whose shipped_hash still equals it was not changed by a user, so an upgrade may touch it. NULL gives NULL.';
+'Returns the hash of a row given as to_jsonb(row), leaving out shipped_hash and the times of its making. A shipped row whose shipped_hash still equals it was not changed by a user, so an upgrade may touch it. to_jsonb renders times and intervals as the session says: compare under TimeZone UTC, DateStyle ISO and IntervalStyle postgres, as shipped_seal() does. NULL gives NULL.';
 
 -- Engine: installation ----------------------------------------------------
 
@@ -49,6 +49,9 @@ COMMENT ON FUNCTION @extschema@.schema_step(text, integer) IS
 CREATE FUNCTION @extschema@.shipped_seal(relation regclass) RETURNS bigint
     LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
+    SET timezone = 'UTC'
+    SET datestyle = 'ISO, YMD'
+    SET intervalstyle = 'postgres'
     AS $$
 DECLARE
     sealed bigint;
@@ -110,15 +113,15 @@ DECLARE
     relation regclass;
 BEGIN
     PERFORM iaros.install_check();
-    IF source IS NULL OR source OPERATOR(pg_catalog.!~) '\S' THEN
+    IF source IS NULL OR source OPERATOR(pg_catalog.!~) '[^[:space:]]' THEN
         RAISE EXCEPTION USING
             ERRCODE = 'invalid_parameter_value',
             MESSAGE = 'source is empty',
             HINT = 'Give the name of a relation, or a query.';
     END IF;
-    IF source OPERATOR(pg_catalog.!~) '^\s*("([^"]|"")+"|[[:alpha:]_][[:alnum:]_$]*)(\.("([^"]|"")+"|[[:alpha:]_][[:alnum:]_$]*))*\s*$' THEN
+    IF source OPERATOR(pg_catalog.!~) '^[[:space:]]*("([^"]|"")+"|[[:alpha:]_][[:alnum:]_$]*)([.]("([^"]|"")+"|[[:alpha:]_][[:alnum:]_$]*))*[[:space:]]*$' THEN
         -- A new line, since the query may end with a comment.
-        RETURN pg_catalog.concat(pg_catalog.regexp_replace(source, '\s*;?\s*$', ''), E'\n');
+        RETURN pg_catalog.concat(pg_catalog.regexp_replace(source, '[[:space:]]*;?[[:space:]]*$', ''), E'\n');
     END IF;
     relation := pg_catalog.to_regclass(source);
     IF relation IS NULL THEN
@@ -138,12 +141,14 @@ CREATE FUNCTION @extschema@.partition_list()
     RETURNS TABLE (parent regclass, partition regclass, lower_bound date, is_default boolean)
     LANGUAGE plpgsql STABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
+    SET timezone = 'UTC'
+    SET datestyle = 'ISO, YMD'
     AS $$
 BEGIN
     PERFORM iaros.install_check();
     RETURN QUERY
         SELECT i.inhparent::regclass, c.oid::regclass,
-               (regexp_match(b.bound, 'FROM \(''([0-9-]{10})'))[1]::date,
+               (regexp_match(b.bound, 'FROM [(]''([0-9-]{10})'))[1]::date,
                b.bound = 'DEFAULT'
         FROM pg_inherits i
         JOIN pg_class p ON p.oid = i.inhparent AND p.relkind = 'p'
@@ -158,6 +163,8 @@ CREATE FUNCTION @extschema@.partition_add(parent regclass, month date)
     RETURNS bigint
     LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
+    SET timezone = 'UTC'
+    SET datestyle = 'ISO, YMD'
     AS $$
 DECLARE
     from_day timestamptz := date_trunc('month', month::timestamp) AT TIME ZONE 'UTC';
@@ -168,7 +175,16 @@ DECLARE
     default_part regclass;
     moved bigint := 0;
 BEGIN
+    -- Two sessions that make the same partition take turns.
+    PERFORM pg_advisory_xact_lock(hashtextextended('iaros.install', 0));
     IF to_regclass(format('iaros.%I', part)) IS NOT NULL THEN
+        IF NOT EXISTS (SELECT FROM pg_inherits i WHERE i.inhparent = parent
+                       AND i.inhrelid = to_regclass(format('iaros.%I', part))) THEN
+            RAISE EXCEPTION USING
+                ERRCODE = 'duplicate_table',
+                MESSAGE = format('relation "%s" exists and is no partition of "%s"', part, parent_name),
+                HINT = 'Rename it.';
+        END IF;
         RETURN 0;
     END IF;
     SELECT a.attname INTO time_column
@@ -188,7 +204,7 @@ BEGIN
     RETURN moved;
 END $$;
 COMMENT ON FUNCTION @extschema@.partition_add(regclass, date) IS
-'Makes the partition of a table for the month (UTC) that holds the given day, unless it exists, moves the rows of that month out of the default partition, and returns how many were moved. Locks the table against use while it runs. For the owner of the tables.';
+'Makes the partition of a table for the month (UTC) that holds the given day, unless it exists, moves the rows of that month out of the default partition, and returns how many were moved. Locks the table against use while it runs. For the owner of the tables. Error: 42P07 another relation has the name of the partition.';
 
 CREATE FUNCTION @extschema@.partition_ensure(
     from_day date DEFAULT NULL,
@@ -197,6 +213,7 @@ CREATE FUNCTION @extschema@.partition_ensure(
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
     SET timezone = 'UTC'
+    SET datestyle = 'ISO, YMD'
     AS $$
 DECLARE
     first_month date := date_trunc('month', coalesce(from_day, current_date)::timestamp);
@@ -233,6 +250,7 @@ CREATE FUNCTION @extschema@.partition_run() RETURNS bigint
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
     SET timezone = 'UTC'
+    SET datestyle = 'ISO, YMD'
     AS $$
 DECLARE
     made bigint := iaros.partition_ensure();
@@ -258,6 +276,14 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION @extschema@.partition_run() IS
 'Body of the job iaros-partitions: makes partitions three months ahead, gives rows that wait in a default partition a partition of their own (at most 120 months a table and call), and returns how many partitions were made.';
+
+-- Kernel: time ------------------------------------------------------------
+
+CREATE FUNCTION @extschema@.time_valid(at timestamptz) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN at >= '1900-01-01 00:00+00'::timestamptz AND at < '2200-01-01 00:00+00'::timestamptz;
+COMMENT ON FUNCTION @extschema@.time_valid(timestamptz) IS
+'Tells whether a time can be that of something that happened or is planned: from 1900 to 2199, finite. For CHECK constraints, so that one absurd time cannot stop the jobs that count with it. NULL gives NULL. Inlined.';
 
 -- Kernel: money -----------------------------------------------------------
 
@@ -415,7 +441,7 @@ COMMENT ON FUNCTION @extschema@.chance_pick(bigint, bigint, integer, double prec
 -- Engine: settings --------------------------------------------------------
 
 CREATE TYPE @extschema@.setting_kind AS ENUM
-    ('boolean', 'integer', 'number', 'text', 'interval', 'currency');
+    ('boolean', 'integer', 'number', 'text', 'interval', 'currency', 'time_zone');
 COMMENT ON TYPE @extschema@.setting_kind IS
 'What the text of a setting must read as.';
 
@@ -433,9 +459,10 @@ CREATE FUNCTION @extschema@.setting_valid(kind @extschema@.setting_kind, value t
 BEGIN
     CASE kind
         WHEN 'boolean' THEN RETURN value IN ('true', 'false');
-        WHEN 'integer' THEN RETURN value::bigint IS NOT NULL;
+        WHEN 'integer' THEN RETURN value::integer >= 0;
         WHEN 'number' THEN RETURN value::numeric NOT IN ('NaN', 'Infinity', '-Infinity');
-        WHEN 'interval' THEN RETURN value::interval IS NOT NULL;
+        WHEN 'interval' THEN RETURN value::interval >= interval '0';
+        WHEN 'time_zone' THEN RETURN timestamptz '2000-01-01 00:00+00' AT TIME ZONE value IS NOT NULL;
         WHEN 'currency' THEN RETURN iaros.currency_minor_unit(value) IS NOT NULL;
         ELSE RETURN true;
     END CASE;
@@ -443,7 +470,7 @@ EXCEPTION WHEN data_exception THEN
     RETURN false;
 END $$;
 COMMENT ON FUNCTION @extschema@.setting_valid(@extschema@.setting_kind, text) IS
-'Tells whether a text reads as a value of a kind of setting: true or false, a whole number, a finite number, any text, an interval, a currency of ISO 4217 that has a minor unit. NULL gives NULL.';
+'Tells whether a text reads as a value of a kind of setting: true or false, a whole number from 0 to 2147483647, a finite number, any text, an interval that is not negative, a currency of ISO 4217 that has a minor unit, a time zone. NULL gives NULL.';
 
 CREATE FUNCTION @extschema@.setting_define(
     name text,
@@ -588,7 +615,7 @@ BEGIN ATOMIC
         ('customer_key', 'local', 'open'),
         ('load_run', 'local', 'open'),
         ('load_reject', 'local', 'open'),
-        ('customer', 'customer', 'open'),
+        ('customer', 'customer', 'kept'),
         ('customer_identifier', 'customer', 'open'),
         ('customer_alias', 'customer', 'open'),
         ('customer_trait', 'customer', 'open'),
@@ -604,7 +631,7 @@ BEGIN ATOMIC
         ('dnc_reason', 'reference', 'config'),
         ('consent', 'customer', 'ledger'),
         ('dnc', 'customer', 'ledger'),
-        ('preference', 'customer', 'open'),
+        ('preference', 'customer', 'ledger'),
         -- loyalty
         ('loyalty_programme', 'reference', 'open'),
         ('loyalty_tier', 'reference', 'open'),
@@ -646,7 +673,7 @@ BEGIN ATOMIC
     ) AS t(relation, role, access);
 END;
 COMMENT ON FUNCTION @extschema@.table_roles() IS
-'Returns each table of iaros with its role in distribution (customer: by customer_id; reference: copied to every node; local: on the coordinator) and who writes it (open: roles that operate; config: roles that administer; ledger: only the gates). The one source for distribution, grants, checks and documents.';
+'Returns each table of iaros with its role in distribution (customer: by customer_id; reference: copied to every node; local: on the coordinator) and who writes it (open: roles that operate; kept: they too, but they do not delete; config: roles that administer; ledger: only the gates). The one source for distribution, grants, checks and documents.';
 
 CREATE FUNCTION @extschema@.personal_columns()
     RETURNS TABLE (relation text, attribute text)
@@ -669,6 +696,7 @@ BEGIN ATOMIC
         ('outbox', 'recipient'),
         ('outbox', 'subject'),
         ('outbox', 'body'),
+        ('outbox', 'last_error'),
         ('message_event', 'detail')
     ) AS t(relation, attribute);
 END;
@@ -685,6 +713,7 @@ BEGIN ATOMIC
         ('setting', 'setting_audit', 'audit'),
         ('fx_rate', 'fx_rate_audit', 'audit'),
         ('audit_log', 'audit_log_guard', 'guard'),
+        ('customer', 'customer_deleted', 'audit'),
         ('booking', 'booking_base_insert', 'derive'),
         ('booking', 'booking_base_update', 'derive'),
         ('consent', 'consent_guard', 'guard'),
@@ -748,7 +777,7 @@ IF iaros.schema_step('core', 1) THEN
         'Currency of amount_base, of values and of budgets. Cannot change once rates or bookings exist.');
     PERFORM iaros.setting_define('fx_max_age_days', 'integer', '7',
         'For how many days after its own a rate of exchange still serves.');
-    PERFORM iaros.setting_define('brand_time_zone', 'text', 'UTC',
+    PERFORM iaros.setting_define('brand_time_zone', 'time_zone', 'UTC',
         'Time zone of calendar days where a customer has none.');
     CREATE TRIGGER setting_guard
         BEFORE UPDATE ON iaros.setting

@@ -191,6 +191,20 @@ END $$;
 COMMENT ON FUNCTION @extschema@.customer_separate(bigint) IS
 'Undoes customer_recognise(): the alias stands for itself again, and those that were recognised as it go with it. Returns false when it was no alias. No other row was moved, so none has to be moved back.';
 
+CREATE FUNCTION @extschema@.customer_deleted() RETURNS trigger
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+BEGIN
+    -- No foreign key can say this: a master may live on another node.
+    DELETE FROM iaros.customer_alias a WHERE a.master_id = OLD.customer_id;
+    DELETE FROM iaros.customer_key k WHERE k.customer_id = OLD.customer_id;
+    PERFORM iaros.audit_append('customer.delete', 'customer', OLD.customer_id::text, OLD.customer_id);
+    RETURN NULL;
+END $$;
+COMMENT ON FUNCTION @extschema@.customer_deleted() IS
+'Trigger: writes an audit row for a deleted customer, lets its aliases stand for themselves and gives up its natural keys.';
+
 CREATE FUNCTION @extschema@.customer_ids(customer_id bigint) RETURNS SETOF bigint
     LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE ROWS 2
     SET search_path = pg_catalog, pg_temp
@@ -654,7 +668,7 @@ IF iaros.schema_step('customer', 1) THEN
         source text NOT NULL DEFAULT 'manual' REFERENCES iaros.data_source,
         first_name text,
         last_name text,
-        birth_date date CHECK (birth_date > '1880-01-01'),
+        birth_date date CHECK (birth_date > '1880-01-01' AND birth_date < '2200-01-01'),
         gender text CHECK (gender IN ('female', 'male', 'other')),
         country char(2) REFERENCES iaros.country,
         nationality char(2) REFERENCES iaros.country,
@@ -697,8 +711,8 @@ IF iaros.schema_step('customer', 1) THEN
         created_at timestamptz NOT NULL DEFAULT now(),
         PRIMARY KEY (customer_id, kind, value),
         CONSTRAINT customer_identifier_normal CHECK (value = iaros.identifier_normal(kind, value)),
-        CONSTRAINT customer_identifier_email CHECK (kind <> 'email' OR value ~ '^[^@\s]+@[^@\s]+\.[^@\s]+$'),
-        CONSTRAINT customer_identifier_phone CHECK (kind <> 'phone' OR value ~ '^\+?[0-9]{4,15}$')
+        CONSTRAINT customer_identifier_email CHECK (kind <> 'email' OR value ~ '^[^@[:space:]]+@[^@[:space:]]+[.][^@[:space:]]+$'),
+        CONSTRAINT customer_identifier_phone CHECK (kind <> 'phone' OR value ~ '^[+]?[0-9]{4,15}$')
     );
     COMMENT ON TABLE iaros.customer_identifier IS
         'How a customer is recognised and reached: e-mail addresses, phone numbers, devices, frequent flyer numbers. Several customers may share one (families, agents).';
@@ -718,6 +732,9 @@ IF iaros.schema_step('customer', 1) THEN
         'An alias (customer_id) is the same person as its master. Written by customer_recognise(), which keeps aliases from chaining; undone by customer_separate().';
     COMMENT ON COLUMN iaros.customer_alias.recognised_as IS
         'The customer that was named when the alias was recognised; master_id is the one that this customer stands for in turn.';
+    CREATE TRIGGER customer_deleted
+        AFTER DELETE ON iaros.customer
+        FOR EACH ROW EXECUTE FUNCTION iaros.customer_deleted();
     CREATE INDEX customer_alias_master ON iaros.customer_alias (master_id);
     CREATE INDEX customer_alias_recognised_as ON iaros.customer_alias (recognised_as);
 
@@ -759,7 +776,8 @@ IF iaros.schema_step('customer', 1) THEN
         CONSTRAINT booking_amount_money CHECK (iaros.money_check(amount, currency)),
         CONSTRAINT booking_route CHECK ((origin IS NULL) = (destination IS NULL) AND origin <> destination),
         CONSTRAINT booking_party_size CHECK (party_size BETWEEN 1 AND 999),
-        CONSTRAINT booking_return CHECK (return_at >= departure_at)
+        CONSTRAINT booking_return CHECK (return_at >= departure_at),
+        CONSTRAINT booking_time CHECK (iaros.time_valid(booked_at) AND iaros.time_valid(departure_at) AND iaros.time_valid(return_at))
     );
     COMMENT ON TABLE iaros.booking IS
         'Bookings, or purchases where there is no flight (origin and destination NULL). Refunds and cancellations are a status, never a negative amount.';
@@ -811,7 +829,7 @@ IF iaros.schema_step('customer', 1) THEN
         customer_id bigint NOT NULL REFERENCES iaros.customer ON DELETE CASCADE,
         event_id bigint NOT NULL DEFAULT nextval('iaros.event_id_seq'),
         kind text NOT NULL REFERENCES iaros.event_kind,
-        occurred_at timestamptz NOT NULL,
+        occurred_at timestamptz NOT NULL CHECK (iaros.time_valid(occurred_at)),
         received_at timestamptz NOT NULL DEFAULT now(),
         source text NOT NULL REFERENCES iaros.data_source,
         session_id text,
@@ -829,7 +847,7 @@ IF iaros.schema_step('customer', 1) THEN
         source text NOT NULL REFERENCES iaros.data_source,
         external_id text NOT NULL CHECK (external_id <> ''),
         event_id bigint NOT NULL,
-        occurred_at timestamptz NOT NULL,
+        occurred_at timestamptz NOT NULL CHECK (iaros.time_valid(occurred_at)),
         PRIMARY KEY (customer_id, source, external_id)
     );
     COMMENT ON TABLE iaros.event_key IS
@@ -840,7 +858,7 @@ IF iaros.schema_step('customer', 1) THEN
     CREATE TABLE iaros.touchpoint (
         customer_id bigint NOT NULL REFERENCES iaros.customer ON DELETE CASCADE,
         touchpoint_id bigint NOT NULL DEFAULT nextval('iaros.touchpoint_id_seq'),
-        occurred_at timestamptz NOT NULL,
+        occurred_at timestamptz NOT NULL CHECK (iaros.time_valid(occurred_at)),
         channel text NOT NULL REFERENCES iaros.channel,
         kind text NOT NULL CHECK (kind IN ('impression', 'open', 'click', 'visit')),
         campaign_id bigint,
@@ -859,7 +877,7 @@ IF iaros.schema_step('customer', 1) THEN
     CREATE TABLE iaros.conversion (
         customer_id bigint NOT NULL REFERENCES iaros.customer ON DELETE CASCADE,
         conversion_id bigint NOT NULL DEFAULT nextval('iaros.conversion_id_seq'),
-        occurred_at timestamptz NOT NULL,
+        occurred_at timestamptz NOT NULL CHECK (iaros.time_valid(occurred_at)),
         kind text NOT NULL DEFAULT 'booking',
         booking_id bigint,
         value_base numeric(16,4) NOT NULL CHECK (value_base >= 0),

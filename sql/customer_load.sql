@@ -2,14 +2,14 @@
 
 CREATE FUNCTION @extschema@.load_number(value text) RETURNS numeric
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN CASE WHEN value ~ '^\s*[+-]?(\d{1,30}(\.\d{0,30})?|\.\d{1,30})([eE][+-]?\d{1,2})?\s*$'
+    RETURN CASE WHEN value ~ '^[[:space:]]*[+-]?([0-9]{1,30}([.][0-9]{0,30})?|[.][0-9]{1,30})([eE][+-]?[0-9]{1,2})?[[:space:]]*$'
         THEN value::numeric END;
 COMMENT ON FUNCTION @extschema@.load_number(text) IS
 'Reads a text as a decimal number; NULL for NULL and for any other text (also NaN and Infinity), never an error. Inlined.';
 
 CREATE FUNCTION @extschema@.load_integer(value text) RETURNS bigint
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN CASE WHEN value ~ '^\s*[+-]?\d{1,18}(\.0{0,30})?\s*$' THEN value::numeric::bigint END;
+    RETURN CASE WHEN value ~ '^[[:space:]]*[+-]?[0-9]{1,18}([.]0{0,30})?[[:space:]]*$' THEN value::numeric::bigint END;
 COMMENT ON FUNCTION @extschema@.load_integer(text) IS
 'Reads a text as a whole number of up to 18 digits (3 and 3.0); NULL for NULL and for any other text, never an error. Inlined.';
 
@@ -20,7 +20,7 @@ CREATE FUNCTION @extschema@.load_date(value text) RETURNS date
 DECLARE
     month_first date;
 BEGIN
-    IF value !~ '^[12]\d{3}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])([T ]00:00(:00)?)?$' THEN
+    IF value !~ '^[12][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])([T ]00:00(:00)?)?$' THEN
         RETURN NULL;
     END IF;
     IF substr(value, 9, 2) > '28' THEN
@@ -39,12 +39,12 @@ CREATE FUNCTION @extschema@.load_time(value text) RETURNS timestamptz
     SET search_path = pg_catalog, pg_temp
     AS $$
 BEGIN
-    IF value !~ ('^[12]\d{3}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])'
-            '([T ]([01]\d|2[0-3]):[0-5]\d(:[0-5]\d(\.\d{1,6})?)?( ?(Z|UTC|[+-](0\d|1[0-4])(:?[0-5]\d)?))?)?$')
+    IF value !~ ('^[12][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])'
+            '([T ]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9]([.][0-9]{1,6})?)?( ?(Z|UTC|[+-](0[0-9]|1[0-4])(:?[0-5][0-9])?))?)?$')
        OR (substr(value, 9, 2) > '28' AND iaros.load_date(left(value, 10)) IS NULL) THEN
         RETURN NULL;
     END IF;
-    IF length(value) > 16 AND value ~ '(Z|UTC|[+-]\d\d(:?\d\d)?)$' THEN
+    IF length(value) > 16 AND value ~ '(Z|UTC|[+-][0-9][0-9](:?[0-9][0-9])?)$' THEN
         RETURN value::timestamptz;
     END IF;
     RETURN value::timestamp AT TIME ZONE 'UTC';
@@ -126,8 +126,8 @@ SELECT t.*, t.external_id AS natural_key, old.content AS old_content,
     array_remove(ARRAY[
         iaros.load_refusal(t.external_id IS NOT NULL, 'external_id', t.payload, true, true),
         iaros.load_refusal(t.kind = ANY ((SELECT enum_range(NULL::iaros.customer_kind)::text[])::text[]), 'kind', t.payload, false, true),
-        iaros.load_refusal(t.email ~ '^[^@\s]+@[^@\s]+\.[^@\s]+$', 'email', t.payload, false, false),
-        iaros.load_refusal(t.phone ~ '^\+?[0-9]{4,15}$', 'phone', t.payload, false, false),
+        iaros.load_refusal(t.email ~ '^[^@[:space:]]+@[^@[:space:]]+[.][^@[:space:]]+$', 'email', t.payload, false, false),
+        iaros.load_refusal(t.phone ~ '^[+]?[0-9]{4,15}$', 'phone', t.payload, false, false),
         iaros.load_refusal(t.device <> '', 'device', t.payload, false, false),
         iaros.load_refusal(t.cookie <> '', 'cookie', t.payload, false, false),
         iaros.load_refusal(t.frequent_flyer <> '', 'frequent_flyer', t.payload, false, false),

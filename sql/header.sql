@@ -2,3 +2,6 @@
 
 -- Nothing below may resolve a name through the caller's path.
 SET LOCAL search_path TO pg_catalog, pg_temp;
+
+-- Bodies that are parsed now hold backslashes as they stand.
+SET LOCAL standard_conforming_strings TO on;

@@ -38,15 +38,4 @@ extern PGDLLEXPORT void _PG_init(void);
 	extern int no_such_variable
 #endif
 
-/* Soft errors of type input functions came with PostgreSQL 16. */
-#ifndef ereturn
-#define ereturn(context, dummy_value, ...)                                    \
-	do                                                                        \
-	{                                                                         \
-		(void) (context);                                                     \
-		ereport(ERROR, __VA_ARGS__);                                          \
-		return dummy_value;                                                   \
-	} while (0)
-#endif
-
 #endif /* IAROS_COMPAT_H */

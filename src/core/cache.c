@@ -72,7 +72,16 @@ core_cache_register(CoreCache *cache)
 bool
 core_cache_usable(const CoreCache *cache)
 {
-	return cache->valid && cache->filled;
+	return cache->valid && cache->filled &&
+		   (cache->lasting ||
+			cache->statement == GetCurrentStatementStartTimestamp());
+}
+
+/* Tells whether a snapshot of now may be taken, which sees all commits. */
+static bool
+core_cache_latest(void)
+{
+	return !IsolationUsesXactSnapshot() && !IsInParallelMode();
 }
 
 /*
@@ -83,7 +92,7 @@ core_cache_usable(const CoreCache *cache)
  * we read then makes it invalid again, instead of being overwritten. It is
  * read under the latest snapshot, since a copy made under an old one would
  * stay old for good. Where a latest snapshot must not be taken, the copy
- * serves this call only (core_cache_end() drops it).
+ * serves the present statement only.
  */
 void
 core_cache_begin(CoreCache *cache)
@@ -99,19 +108,19 @@ core_cache_begin(CoreCache *cache)
 
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	if (IsolationUsesXactSnapshot() || IsInParallelMode())
-		PushActiveSnapshot(GetActiveSnapshot());
-	else
-		PushActiveSnapshot(GetLatestSnapshot());
+	PushActiveSnapshot(core_cache_latest() ? GetLatestSnapshot()
+										   : GetActiveSnapshot());
 }
 
-/* Ends the filling of a cache and decides whether the copy may be kept. */
+/* Ends the filling of a cache and decides how long the copy may be kept. */
 void
 core_cache_end(CoreCache *cache)
 {
 	PopActiveSnapshot();
 	SPI_finish();
-	cache->filled = !IsolationUsesXactSnapshot() && !IsInParallelMode();
+	cache->filled = true;
+	cache->lasting = core_cache_latest();
+	cache->statement = GetCurrentStatementStartTimestamp();
 }
 
 PG_FUNCTION_INFO_V1(install_check);

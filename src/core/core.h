@@ -7,6 +7,7 @@
 
 #include "postgres.h"
 
+#include "datatype/timestamp.h"
 #include "utils/numeric.h"
 
 /* Decimals of numeric(16,4), the type of money. */
@@ -20,10 +21,12 @@
  */
 typedef struct CoreCache
 {
-	const char *relname; /* table in schema iaros */
-	Oid relid;           /* its OID when the cache was filled */
-	bool valid;          /* no change was announced since it was read */
-	bool filled;         /* the last reading went to its end */
+	const char *relname;   /* table in schema iaros */
+	Oid relid;             /* its OID when the cache was filled */
+	bool valid;            /* no change was announced since it was read */
+	bool filled;           /* the last reading went to its end */
+	bool lasting;          /* it may be used beyond its statement */
+	TimestampTz statement; /* start of the statement that read it */
 	MemoryContext context;
 	struct CoreCache *next;
 } CoreCache;

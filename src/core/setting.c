@@ -43,8 +43,12 @@ setting_store(HeapTuple row, TupleDesc desc)
 {
 	char *name = SPI_getvalue(row, desc, 1);
 	char *value = SPI_getvalue(row, desc, 2);
-	SettingEntry *entry = hash_search(settings, name, HASH_ENTER, NULL);
+	SettingEntry *entry;
 
+	/* Somebody altered the table: such a row is no setting. */
+	if (name == NULL || value == NULL || strlen(name) >= NAMEDATALEN)
+		return;
+	entry = hash_search(settings, name, HASH_ENTER, NULL);
 	entry->value = MemoryContextStrdup(setting_cache.context, value);
 }
 

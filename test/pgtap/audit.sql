@@ -1,6 +1,6 @@
 -- audit: the log, alerts, jobs, and what each level of access may do.
 BEGIN;
-SELECT plan(37);
+SELECT plan(39);
 SET client_min_messages TO error;
 
 -- The log.
@@ -44,6 +44,10 @@ SELECT is(iaros.job_prune(), 1::bigint, 'old runs are pruned');
 INSERT INTO iaros.job_run (job, started_at, finished_at, error) VALUES ('prune', now() + interval '1 s', now(), 'broken');
 SELECT isnt_empty($$SELECT FROM iaros.doctor() WHERE subject = 'job prune' AND finding ~ 'broken'$$,
     'doctor() tells of a job that failed');
+SELECT throws_ok($$CALL iaros.job_execute('prune')$$, '2D000', NULL, 'a job does not run inside a transaction');
+SELECT is_empty(
+    $$SELECT FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()
+      AND (classid::bigint << 32 | objid::bigint) = hashtextextended('iaros.job.prune', 0)$$, 'and leaves no lock behind');
 SELECT throws_ok($$CALL iaros.job_execute('no_such')$$, '42704', NULL, 'an unknown job is an error');
 
 -- Levels of access.
@@ -89,10 +93,16 @@ SELECT is_empty(
     'read sees something of every table');
 SELECT is_empty(
     $$SELECT relation, access FROM iaros.table_roles() t
-      WHERE has_table_privilege('iaros_t_operate', 'iaros.' || relation, 'INSERT, UPDATE, DELETE') <> (access = 'open')
-         OR has_table_privilege('iaros_t_admin', 'iaros.' || relation, 'INSERT, UPDATE, DELETE') <> (access <> 'ledger')
-         OR has_table_privilege('iaros_t_read', 'iaros.' || relation, 'INSERT, UPDATE, DELETE')$$,
-    'operate writes open tables, admin also configuration, nobody a ledger');
+      WHERE has_table_privilege('iaros_t_operate', 'iaros.' || relation, 'INSERT') <> (access IN ('open', 'kept'))
+         OR has_table_privilege('iaros_t_operate', 'iaros.' || relation, 'UPDATE') <> (access IN ('open', 'kept'))
+         OR has_table_privilege('iaros_t_operate', 'iaros.' || relation, 'DELETE') <> (access = 'open')
+         OR has_table_privilege('iaros_t_admin', 'iaros.' || relation, 'INSERT') <> (access <> 'ledger')
+         OR has_table_privilege('iaros_t_admin', 'iaros.' || relation, 'UPDATE') <> (access <> 'ledger')
+         OR has_table_privilege('iaros_t_admin', 'iaros.' || relation, 'DELETE') <> (access IN ('open', 'config'))
+         OR has_table_privilege('iaros_t_read', 'iaros.' || relation, 'INSERT')
+         OR has_table_privilege('iaros_t_read', 'iaros.' || relation, 'UPDATE')
+         OR has_table_privilege('iaros_t_read', 'iaros.' || relation, 'DELETE')$$,
+    'operate writes open tables, admin also configuration, nobody a ledger, and customers are not deleted');
 
 SET LOCAL ROLE iaros_t_read;
 SELECT throws_ok('SELECT first_name FROM iaros.customer', '42501', NULL, 'read: personal column refused');

@@ -1,6 +1,6 @@
 -- core: settings, rates, partitions, installation.
 BEGIN;
-SELECT plan(28);
+SELECT plan(39);
 
 -- Settings.
 SELECT is(iaros.setting_get('base_currency'), 'USD', 'a setting has its default');
@@ -21,6 +21,20 @@ SELECT throws_ok($$UPDATE iaros.setting SET value = 'x' WHERE name = 'fx_max_age
 SELECT is((SELECT detail -> 'new' ->> 'value' FROM iaros.audit_list('setting.update') LIMIT 1), '7',
     'a change of a setting is audited');
 SELECT throws_ok(format('SELECT iaros.setting_get(%L)', repeat('x', 100)), '42704', NULL, 'a name that is too long is unknown');
+
+SELECT throws_ok($$SELECT iaros.setting_set('fx_max_age_days', '-1')$$, '22023', NULL, 'a number of days is not negative');
+SELECT throws_ok($$SELECT iaros.setting_set('fx_max_age_days', '99999999999')$$, '22023', NULL, 'nor beyond integer');
+SELECT throws_ok($$SELECT iaros.setting_set('brand_time_zone', 'nowhere/x')$$, '22023', NULL, 'a time zone must exist');
+SELECT is(iaros.setting_set('brand_time_zone', 'Europe/Berlin'), 'Europe/Berlin', 'and is taken when it does');
+
+-- A row that somebody broke on purpose is no setting, and no crash.
+SAVEPOINT broken;
+ALTER TABLE iaros.setting ALTER value DROP NOT NULL;
+ALTER TABLE iaros.setting DROP CONSTRAINT setting_value_kind;
+UPDATE iaros.setting SET value = NULL WHERE name = 'fx_max_age_days';
+SELECT throws_ok($$SELECT iaros.setting_get('fx_max_age_days')$$, '42704', NULL, 'a setting without a value is none');
+SELECT is(iaros.setting_get('base_currency'), 'USD', 'the others are there');
+ROLLBACK TO broken;
 
 -- Rates.
 INSERT INTO iaros.fx_rate (currency, day, rate) VALUES
@@ -53,6 +67,20 @@ SELECT results_eq(
 SELECT is(iaros.partition_ensure('2011-03-01', '2011-04-30'),
     (SELECT count(*) * 2 FROM pg_class WHERE relnamespace = 'iaros'::regnamespace AND relkind = 'p') - 2,
     'partition_ensure makes only what is missing');
+SELECT set_config(name, value, true) FROM (VALUES
+    ('timezone', 'America/New_York'), ('datestyle', 'German'), ('intervalstyle', 'iso_8601')) AS v(name, value);
+SELECT is(iaros.partition_ensure('2011-03-01', '2011-04-30'), 0::bigint, 'nothing is missing, whatever the session''s styles are');
+SELECT is_empty($$SELECT FROM iaros.doctor() WHERE finding ~ 'no partition'$$, 'nor does doctor() think so');
+SELECT iaros.partition_add('iaros.event', '2011-06-15');
+SELECT set_config(name, value, true) FROM (VALUES
+    ('timezone', 'UTC'), ('datestyle', 'ISO'), ('intervalstyle', 'postgres')) AS v(name, value);
+SELECT is((SELECT pg_get_expr(relpartbound, oid) FROM pg_class WHERE relname = 'event_201106'),
+    $$FOR VALUES FROM ('2011-06-01 00:00:00+00') TO ('2011-07-01 00:00:00+00')$$, 'begins and ends at midnight, UTC');
+CREATE TABLE iaros.event_201107 (x integer);
+SELECT throws_ok($$SELECT iaros.partition_add('iaros.event', '2011-07-01')$$, '42P07', NULL, 'a stranger in place of a partition is an error');
+DROP TABLE iaros.event_201107;
+SELECT throws_ok($$INSERT INTO iaros.event (customer_id, kind, occurred_at, source) VALUES (900001, 'login', 'infinity', 'web')$$,
+    '23514', NULL, 'an event has a time that can be');
 SELECT throws_ok($$SELECT iaros.partition_ensure('1900-01-01', '2100-01-01')$$, '54000', NULL,
     'too many partitions at once are refused');
 

@@ -1,6 +1,6 @@
 -- customer: natural keys, aliases, bookings, events, the timeline.
 BEGIN;
-SELECT plan(46);
+SELECT plan(50);
 INSERT INTO iaros.fx_rate (currency, day, rate) VALUES ('EUR', '2026-01-01', 1.10), ('KWD', '2026-01-01', 3.25), ('JPY', '2026-01-01', 0.0065);
 
 -- Customers and identifiers.
@@ -66,6 +66,16 @@ SELECT is((SELECT count(*) FROM iaros.event WHERE customer_id = :anon), 1::bigin
 SELECT throws_ok(format($$SELECT iaros.event_record(%s, 'search')$$, :ada), '22023', NULL, 'a required property is asked for');
 SELECT throws_ok(format($$SELECT iaros.event_record(%s, 'levitation')$$, :ada), '23503', NULL, 'an unknown kind is refused');
 SELECT throws_ok(format($$SELECT iaros.touchpoint_record(%s, 'pigeon')$$, :ada), '23503', NULL, 'an unknown channel is refused');
+
+-- Absurd times, deleted customers.
+SELECT throws_ok(format($$SELECT iaros.booking_record(%s, 1, 'USD', departure_at => 'infinity')$$, :ada), '23514', NULL, 'no departure at the end of time');
+SELECT iaros.customer_create('crm', 'gone') AS gone \gset
+SELECT iaros.customer_create(kind => 'anonymous') AS left_alone \gset
+SELECT iaros.customer_recognise(:left_alone, :gone);
+DELETE FROM iaros.customer WHERE customer_id = :gone;
+SELECT is(iaros.customer_resolve(:left_alone), :left_alone::bigint, 'an alias whose master is deleted stands for itself');
+SELECT is(iaros.customer_find('crm', 'gone'), NULL, 'the natural key is free again');
+SELECT is((SELECT count(*) FROM iaros.audit_list('customer.delete')), 1::bigint, 'and the log tells');
 
 -- The timeline.
 SELECT iaros.touchpoint_record(:ada, 'email', '2026-01-01');
