@@ -72,6 +72,24 @@ END $$;
 COMMENT ON FUNCTION @extschema@.preference_topic_check(text) IS
 'Raises 23503 when a topic does not exist (or is NULL); the hint lists the topics.';
 
+CREATE FUNCTION @extschema@.consent_time(at timestamptz) RETURNS timestamptz
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+BEGIN
+    IF at > now() + interval '5 minutes' OR NOT isfinite(at) THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'invalid_parameter_value',
+            MESSAGE = format('nothing can have been said at "%s"', at),
+            DETAIL = 'A time to come would outlast what the customer says until then.',
+            HINT = 'Give the time at which the customer said so.';
+    END IF;
+    -- Of two clocks, one ahead, the newer statement still holds.
+    RETURN least(coalesce(at, now()), now());
+END $$;
+COMMENT ON FUNCTION @extschema@.consent_time(timestamptz) IS
+'Returns the time at which something was said, as it is stored: no later than now(), which NULL also stands for. Clocks may be up to 5 minutes ahead; error: 22023 a time later than that, or infinite.';
+
 CREATE FUNCTION @extschema@.consent_terms(
     purpose text,
     channel text,
@@ -279,49 +297,6 @@ END $$;
 COMMENT ON FUNCTION @extschema@.consent_state(bigint, timestamptz) IS
 'Returns what a person said last, under any id, about each purpose and channel up to a time: given or withdrawn, when, where, and under which id it is stored. Of a channel''s own row and the row of channel all the newer one holds. No row for NULL or a customer who said nothing.';
 
--- Engine: preferences -----------------------------------------------------
-
-CREATE FUNCTION @extschema@.preference_set(
-    customer_id bigint,
-    channel text,
-    topic text,
-    excluded boolean,
-    updated_at timestamptz DEFAULT now())
-    RETURNS boolean
-    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
-    SET search_path = pg_catalog, pg_temp
-    AS $$
-#variable_conflict use_column
-DECLARE
-    changed boolean;
-BEGIN
-    PERFORM iaros.consent_channel_check(channel);
-    PERFORM iaros.preference_topic_check(topic);
-    PERFORM iaros.customer_require(preference_set.customer_id);
-    IF updated_at > now() + interval '5 minutes' OR NOT isfinite(updated_at) THEN
-        RAISE EXCEPTION USING
-            ERRCODE = 'invalid_parameter_value',
-            MESSAGE = format('cannot set a preference at "%s"', updated_at),
-            DETAIL = 'A time to come would outlast what the customer says until then.',
-            HINT = 'Give the time at which the customer said so.';
-    END IF;
-    INSERT INTO iaros.preference AS p (customer_id, channel, topic, excluded, updated_at)
-    VALUES (preference_set.customer_id, preference_set.channel, preference_set.topic,
-            preference_set.excluded, coalesce(preference_set.updated_at, now()))
-    ON CONFLICT ON CONSTRAINT preference_pkey DO UPDATE
-        SET excluded = excluded.excluded, updated_at = excluded.updated_at
-        WHERE p.updated_at <= excluded.updated_at;
-    changed := FOUND;
-    IF changed THEN
-        PERFORM iaros.audit_append('preference.set', 'preference',
-            concat_ws(',', preference_set.channel, preference_set.topic), preference_set.customer_id,
-            jsonb_build_object('excluded', preference_set.excluded));
-    END IF;
-    RETURN changed;
-END $$;
-COMMENT ON FUNCTION @extschema@.preference_set(bigint, text, text, boolean, timestamptz) IS
-'Records that a customer wants no messages about a topic by a channel (all: by any), or wants them again, with the time of saying so; returns false, and changes nothing, when something newer is recorded. Writes an audit row. Errors: 23503 customer, channel or topic that does not exist, 22023 channel that sends nothing or a time to come, 23502 excluded is NULL.';
-
 -- Doctor ------------------------------------------------------------------
 
 CREATE FUNCTION @extschema@.consent_doctor()
@@ -439,7 +414,7 @@ IF iaros.schema_step('consent', 1) THEN
         reason text NOT NULL REFERENCES iaros.dnc_reason,
         note text,
         added_at timestamptz NOT NULL DEFAULT now() CHECK (isfinite(added_at)),
-        removed_at timestamptz,
+        removed_at timestamptz CHECK (isfinite(removed_at)),
         PRIMARY KEY (customer_id, dnc_id),
         CONSTRAINT dnc_period CHECK (removed_at >= added_at)
     );
@@ -453,7 +428,7 @@ IF iaros.schema_step('consent', 1) THEN
         channel text NOT NULL CHECK (channel ~ '^[a-z][a-z0-9_]{0,40}$'),
         topic text NOT NULL REFERENCES iaros.topic,
         excluded boolean NOT NULL,
-        updated_at timestamptz NOT NULL DEFAULT now(),
+        updated_at timestamptz NOT NULL DEFAULT now() CHECK (isfinite(updated_at)),
         PRIMARY KEY (customer_id, channel, topic)
     );
     COMMENT ON TABLE iaros.preference IS
@@ -478,16 +453,9 @@ IF iaros.schema_step('consent', 1) THEN
     BEGIN
         PERFORM iaros.consent_terms(purpose, channel, NULL);
         PERFORM iaros.customer_require(customer_id);
-        IF recorded_at > now() + interval '5 minutes' OR NOT isfinite(recorded_at) THEN
-            RAISE EXCEPTION USING
-                ERRCODE = 'invalid_parameter_value',
-                MESSAGE = format('cannot record a consent of "%s"', recorded_at),
-                DETAIL = 'A time to come would outlast what the customer says until then.',
-                HINT = 'Give the time at which the customer said so.';
-        END IF;
         INSERT INTO iaros.consent (customer_id, consent_id, channel, purpose, given, source, ip, recorded_at, evidence)
         VALUES (customer_id, id, channel, purpose, given, source, ip,
-                coalesce(recorded_at, now()), coalesce(evidence, '{}'));
+                iaros.consent_time(recorded_at), coalesce(evidence, '{}'));
         PERFORM iaros.audit_append(CASE WHEN given THEN 'consent.give' ELSE 'consent.withdraw' END,
             'consent', id::text, customer_id,
             jsonb_build_object('channel', channel, 'purpose', purpose, 'source', source));
@@ -495,7 +463,7 @@ IF iaros.schema_step('consent', 1) THEN
     END $gate$;
     REVOKE EXECUTE ON FUNCTION iaros.consent_record(bigint, text, text, boolean, text, inet, timestamptz, jsonb) FROM PUBLIC;
     COMMENT ON FUNCTION iaros.consent_record(bigint, text, text, boolean, text, inet, timestamptz, jsonb) IS
-        'Gate: records that a customer gave (given true) or withdrew consent for a purpose by a channel (all: by every channel), where, from which address and when, with evidence as a JSON object, and returns the consent_id. Adds a row, whatever was said before. Writes an audit row. SECURITY DEFINER, so that roles which operate can add to the ledger without the right to change it. Errors: 23503 customer, purpose or channel that does not exist, 22023 channel that sends nothing or a time to come, 23502 given or source is NULL, 23514 source empty or evidence no object.';
+        'Gate: records that a customer gave (given true) or withdrew consent for a purpose by a channel (all: by every channel), where, from which address and when, with evidence as a JSON object, and returns the consent_id. Adds a row, whatever was said before; a time up to 5 minutes ahead is stored as now(). Writes an audit row. SECURITY DEFINER, so that roles which operate can add to the ledger without the right to change it. Errors: 23503 customer, purpose or channel that does not exist, 22023 channel that sends nothing or a time to come, 23502 given or source is NULL, 23514 source empty or evidence no object.';
 
     CREATE FUNCTION iaros.dnc_add(
         customer_id bigint,
@@ -522,7 +490,8 @@ IF iaros.schema_step('consent', 1) THEN
         END IF;
         INSERT INTO iaros.dnc AS d (customer_id, dnc_id, channel, reason, added_at, note)
         VALUES (dnc_add.customer_id, fresh, dnc_add.channel, dnc_add.reason,
-                coalesce(dnc_add.added_at, now()), dnc_add.note)
+                -- A clock that is ahead must not let messages through meanwhile.
+                least(coalesce(dnc_add.added_at, now()), now()), dnc_add.note)
         ON CONFLICT (customer_id, channel, reason) WHERE removed_at IS NULL
         DO UPDATE SET added_at = least(d.added_at, excluded.added_at)
         RETURNING d.dnc_id INTO id;
@@ -534,7 +503,7 @@ IF iaros.schema_step('consent', 1) THEN
     END $gate$;
     REVOKE EXECUTE ON FUNCTION iaros.dnc_add(bigint, text, text, timestamptz, text) FROM PUBLIC;
     COMMENT ON FUNCTION iaros.dnc_add(bigint, text, text, timestamptz, text) IS
-        'Gate: puts a customer on the do-not-contact list of a channel (all: of every channel) for a reason from a time on, and returns the dnc_id. When that stands already, nothing is added; the earlier time is kept. Writes an audit row for a new entry. SECURITY DEFINER, so that roles which operate cannot change the list behind the log. Errors: 23503 customer, channel or reason that does not exist, 22023 channel that sends nothing.';
+        'Gate: puts a customer on the do-not-contact list of a channel (all: of every channel) for a reason from a time on (one to come: from now on), and returns the dnc_id. When that stands already, nothing is added; the earlier time is kept. Writes an audit row for a new entry. SECURITY DEFINER, so that roles which operate cannot change the list behind the log. Errors: 23503 customer, channel or reason that does not exist, 22023 channel that sends nothing, 23514 added_at is -infinity.';
 
     CREATE FUNCTION iaros.dnc_remove(
         customer_id bigint,
@@ -548,7 +517,7 @@ IF iaros.schema_step('consent', 1) THEN
     #variable_conflict use_column
     DECLARE
         ids bigint[] := ARRAY(SELECT iaros.customer_ids(dnc_remove.customer_id));
-        until timestamptz := coalesce(dnc_remove.removed_at, now());
+        until timestamptz := iaros.consent_time(dnc_remove.removed_at);
         done bigint;
     BEGIN
         PERFORM iaros.consent_channel_check(channel);
@@ -569,7 +538,42 @@ IF iaros.schema_step('consent', 1) THEN
     END $gate$;
     REVOKE EXECUTE ON FUNCTION iaros.dnc_remove(bigint, text, text, timestamptz) FROM PUBLIC;
     COMMENT ON FUNCTION iaros.dnc_remove(bigint, text, text, timestamptz) IS
-        'Gate: ends the do-not-contact entries of a person, under any id, for exactly this channel and reason, and returns how many ended; entries added after removed_at stay. Writes an audit row when any ended. SECURITY DEFINER, as dnc_add(). Errors: 23503 channel that does not exist, 22023 channel that sends nothing.';
+        'Gate: ends the do-not-contact entries of a person, under any id, for exactly this channel and reason, and returns how many ended; entries added after removed_at stay. Writes an audit row when any ended. SECURITY DEFINER, as dnc_add(). Errors: 23503 channel that does not exist, 22023 channel that sends nothing, or a removed_at more than 5 minutes ahead or infinite.';
+
+    CREATE FUNCTION iaros.preference_set(
+        customer_id bigint,
+        channel text,
+        topic text,
+        excluded boolean,
+        updated_at timestamptz DEFAULT now())
+        RETURNS boolean
+        LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+        SET search_path = pg_catalog, pg_temp
+        AS $gate$
+    #variable_conflict use_column
+    DECLARE
+        changed boolean;
+    BEGIN
+        PERFORM iaros.consent_channel_check(channel);
+        PERFORM iaros.preference_topic_check(topic);
+        PERFORM iaros.customer_require(preference_set.customer_id);
+        INSERT INTO iaros.preference AS p (customer_id, channel, topic, excluded, updated_at)
+        VALUES (preference_set.customer_id, preference_set.channel, preference_set.topic,
+                preference_set.excluded, iaros.consent_time(preference_set.updated_at))
+        ON CONFLICT ON CONSTRAINT preference_pkey DO UPDATE
+            SET excluded = excluded.excluded, updated_at = excluded.updated_at
+            WHERE p.updated_at <= excluded.updated_at;
+        changed := FOUND;
+        IF changed THEN
+            PERFORM iaros.audit_append('preference.set', 'preference',
+                concat_ws(',', preference_set.channel, preference_set.topic), preference_set.customer_id,
+                jsonb_build_object('excluded', preference_set.excluded));
+        END IF;
+        RETURN changed;
+    END $gate$;
+    REVOKE EXECUTE ON FUNCTION iaros.preference_set(bigint, text, text, boolean, timestamptz) FROM PUBLIC;
+    COMMENT ON FUNCTION iaros.preference_set(bigint, text, text, boolean, timestamptz) IS
+        'Gate: records that a customer wants no messages about a topic by a channel (all: by any), or wants them again, with the time of saying so; returns false, and changes nothing, when something newer is recorded. A time up to 5 minutes ahead is stored as now(). Writes an audit row. SECURITY DEFINER, so that roles which operate cannot change preferences behind the log. Errors: 23503 customer, channel or topic that does not exist, 22023 channel that sends nothing or a time to come, 23502 excluded is NULL.';
 
     PERFORM iaros.setting_define('consent_required', 'boolean', 'true',
         'Whether a customer who said nothing is not contacted for purposes that need consent. A withdrawal holds in any case.');

@@ -104,10 +104,32 @@ BEGIN
             ERRCODE = 'numeric_value_out_of_range',
             MESSAGE = format('amount %s is less than zero', amount),
             HINT = 'Give the price before the discount.';
+    ELSIF amount >= 1e12 THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'numeric_value_out_of_range',
+            MESSAGE = format('amount %s is too large', left(amount::text, 64)),
+            DETAIL = 'Amounts are below 1,000,000,000,000.',
+            HINT = 'Give the price before the discount.';
     END IF;
 END $$;
 COMMENT ON FUNCTION @extschema@.promo_amount_check(numeric, text) IS
-'Raises an error unless the amount is a price in the currency: 22004 NULL, 22023 currency not in ISO 4217, 22003 negative, not finite, or with more decimals than the currency has.';
+'Raises an error unless the amount is a price in the currency: 22004 NULL, 22023 currency not in ISO 4217, 22003 negative, not finite, 1,000,000,000,000 or more, or with more decimals than the currency has.';
+
+CREATE FUNCTION @extschema@.promo_time_check(as_of timestamptz) RETURNS void
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+BEGIN
+    IF as_of < now() - interval '1 day' OR as_of > now() + interval '5 minutes' THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'invalid_parameter_value',
+            MESSAGE = format('cannot redeem a promotion at "%s"', as_of),
+            DETAIL = 'A redemption is of now, at most a day late.',
+            HINT = 'Leave out as_of. To ask about another time, use promo_validate().';
+    END IF;
+END $$;
+COMMENT ON FUNCTION @extschema@.promo_time_check(timestamptz) IS
+'Raises 22023 unless a time is at most 1 day before and at most 5 minutes after now(); NULL passes. For promo_redeem(): a code that has expired, or was not valid yet, cannot be redeemed under another date.';
 
 CREATE FUNCTION @extschema@.promo_validate(
     code text,
@@ -361,6 +383,7 @@ IF iaros.schema_step('promo', 1) THEN
             reasons := '{}';
             RETURN;
         END IF;
+        PERFORM iaros.promo_time_check(as_of);
         SELECT v.valid, v.discount, v.reasons INTO redeemed, discount, reasons
         FROM iaros.promo_validate(code, promo_redeem.customer_id, amount, currency, as_of) v;
         IF NOT redeemed THEN
@@ -413,7 +436,7 @@ IF iaros.schema_step('promo', 1) THEN
     END $gate$;
     REVOKE EXECUTE ON FUNCTION iaros.promo_redeem(text, bigint, numeric, text, text, bigint, timestamptz) FROM PUBLIC;
     COMMENT ON FUNCTION iaros.promo_redeem(text, bigint, numeric, text, text, bigint, timestamptz) IS
-        'Gate: redeems a promotion code for a purchase in the caller''s transaction and returns redeemed, redemption_id, discount and, when it was refused, the reasons of promo_validate(); nothing is written then. A second call with the same idempotency_key for the customer returns the first redemption and changes nothing. max_uses and max_uses_per_customer hold exactly, however many sessions redeem at once: a session waits for the one that has the last use until that one commits or rolls back. SECURITY DEFINER, so that roles which operate can redeem without the right to change counters and ledger. Errors: those of promo_validate(), 22004 no idempotency_key, 22023 the key was used for another purchase, 23503 booking that is not the customer''s, 40001 under REPEATABLE READ when another session redeemed meanwhile.';
+        'Gate: redeems a promotion code for a purchase in the caller''s transaction and returns redeemed, redemption_id, discount and, when it was refused, the reasons of promo_validate(); nothing is written then. A second call with the same idempotency_key for the customer returns the first redemption and changes nothing. as_of is at most 1 day ago, and at most 5 minutes ahead. max_uses and max_uses_per_customer hold exactly, however many sessions redeem at once: a session waits for the one that has the last use until that one commits or rolls back. SECURITY DEFINER, so that roles which operate can redeem without the right to change counters and ledger. Errors: those of promo_validate(), 22004 no idempotency_key, 22023 the key was used for another purchase, or as_of is too far from now, 23503 booking that is not the customer''s, 40001 under REPEATABLE READ when another session redeemed meanwhile.';
 END IF;
 END $install$;
 COMMENT ON PROCEDURE @extschema@.promo_install() IS

@@ -269,7 +269,8 @@ IF iaros.schema_step('rfm', 1) THEN
         customer_id bigint PRIMARY KEY REFERENCES iaros.customer ON DELETE CASCADE,
         recency_days integer NOT NULL CHECK (recency_days >= 0),
         frequency integer NOT NULL CHECK (frequency >= 0),
-        monetary numeric(16,4) NOT NULL,
+        -- Wider than an amount: sums of many of the largest must fit.
+        monetary numeric(24,4) NOT NULL,
         r smallint NOT NULL CHECK (r BETWEEN 1 AND 5),
         f smallint NOT NULL CHECK (f BETWEEN 1 AND 5),
         m smallint NOT NULL CHECK (m BETWEEN 1 AND 5),

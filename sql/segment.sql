@@ -103,23 +103,29 @@ DECLARE
     same text[];
     longer text[];
     nearest text;
+    exact boolean;
 BEGIN
     PERFORM iaros.install_check();
+    EXECUTE format('SELECT EXISTS (SELECT FROM (%s) AS q(choice) WHERE q.choice::text = $1)', choices)
+        INTO exact USING value;
+    IF exact THEN
+        RETURN value;
+    END IF;
     EXECUTE format(
         'SELECT array_agg(DISTINCT c.choice) FILTER (WHERE w.words = $1),
-                array_agg(DISTINCT c.choice) FILTER (WHERE starts_with(w.words, $1 || '' '')),
-                (SELECT string_agg(quote_ident(n.choice), '', '' ORDER BY n.choice)
-                 FROM (SELECT l.choice::text AS choice FROM (%1$s) AS l(choice)
-                       ORDER BY iaros.segment_similarity(l.choice::text, $2) DESC, 1 LIMIT 3) n)
-         FROM (SELECT q.choice::text FROM (%1$s) AS q(choice)) c
+                array_agg(DISTINCT c.choice) FILTER (WHERE starts_with(w.words, $1 || '' ''))
+         FROM (SELECT q.choice::text FROM (%s) AS q(choice)) c
          CROSS JOIN LATERAL (SELECT btrim(regexp_replace(lower(c.choice), ''[^[:alnum:]]+'', '' '', ''g''))) w(words)',
         choices)
-        INTO same, longer, nearest USING wanted, value;
-    IF value = ANY (same) THEN
-        RETURN value;
-    ELSIF cardinality(coalesce(same, longer)) = 1 THEN
+        INTO same, longer USING wanted;
+    IF cardinality(coalesce(same, longer)) = 1 THEN
         RETURN (coalesce(same, longer))[1];
     END IF;
+    EXECUTE format(
+        'SELECT string_agg(quote_ident(n.choice), '', '' ORDER BY n.choice)
+         FROM (SELECT l.choice::text AS choice FROM (%s) AS l(choice)
+               ORDER BY iaros.segment_similarity(l.choice::text, $1) DESC, 1 LIMIT 3) n', choices)
+        INTO nearest USING value;
     RAISE EXCEPTION USING
         ERRCODE = 'invalid_parameter_value',
         MESSAGE = format('"%s" is not a value of this field', left(value, 64)),
@@ -156,6 +162,13 @@ BEGIN
                 ELSE 'Give a text in quotes.' END;
     END IF;
     IF kind = 'number' THEN
+        IF abs(given::numeric) >= 1e15 THEN
+            RAISE EXCEPTION USING
+                ERRCODE = 'invalid_parameter_value',
+                MESSAGE = format('number %s is too large', left(given, 64)),
+                DETAIL = format('At %s.', place),
+                HINT = 'Numbers of rules are between -1e15 and 1e15.';
+        END IF;
         -- Whole numbers as such: integer columns are then compared fast.
         RETURN format('%L::%s', given, CASE WHEN given ~ '^-?[0-9]{1,9}$' THEN 'integer' ELSE 'numeric' END);
     ELSIF kind = 'boolean' THEN
@@ -166,7 +179,7 @@ BEGIN
     RETURN format('%L::text', lower(given));
 END $$;
 COMMENT ON FUNCTION @extschema@.segment_value_sql(@extschema@.segment_field_kind, text, jsonb, text) IS
-'Returns a value of a rule as a quoted SQL literal with its type: texts in lower case, or as their list has them. Error: 22023 value whose JSON type does not fit the kind of the field.';
+'Returns a value of a rule as a quoted SQL literal with its type: texts in lower case, or as their list has them. Error: 22023 value whose JSON type does not fit the kind of the field, number of 1e15 or beyond.';
 
 CREATE FUNCTION @extschema@.segment_time_bounds(
     value jsonb,
@@ -186,12 +199,12 @@ BEGIN
     PERFORM iaros.install_check();
     zone := iaros.setting_get('brand_time_zone');
     BEGIN
-        IF jsonb_typeof(value) = 'string' AND given ~ '^\d{4}-\d\d-\d\d$' THEN
+        IF jsonb_typeof(value) = 'string' AND given ~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}$' THEN
             low := given::timestamp AT TIME ZONE zone;
             high := (given::timestamp + interval '1 day') AT TIME ZONE zone;
         ELSIF jsonb_typeof(value) = 'string'
-            AND given ~ '^\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d(:?\d\d)?)?$' THEN
-            low := CASE WHEN given ~ '(Z|[+-]\d\d(:?\d\d)?)$' THEN given::timestamptz ELSE given::timestamp AT TIME ZONE zone END;
+            AND given ~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,6})?)?(Z|[+-][0-9]{2}(:?[0-9]{2})?)?$' THEN
+            low := CASE WHEN given ~ '(Z|[+-][0-9]{2}(:?[0-9]{2})?)$' THEN given::timestamptz ELSE given::timestamp AT TIME ZONE zone END;
             high := low;
         END IF;
     EXCEPTION WHEN data_exception THEN
@@ -286,6 +299,13 @@ BEGIN
             HINT = CASE operator WHEN 'IN' THEN 'Give an array of at least one value.'
                 ELSE 'Give an array of two values, the lower one first.' END;
     END IF;
+    IF operator = 'IN' AND jsonb_array_length(value) > 1000 THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'program_limit_exceeded',
+            MESSAGE = format('list of %s values is longer than 1000', jsonb_array_length(value)),
+            DETAIL = format('At %s.', place),
+            HINT = 'Lists of customers belong into a static segment.';
+    END IF;
     IF f.kind = 'time' THEN
         RETURN iaros.segment_time_sql(f.expression, operator, value, place);
     END IF;
@@ -312,7 +332,7 @@ BEGIN
         array_to_string(literals, CASE operator WHEN 'BETWEEN' THEN ' AND ' ELSE ', ' END));
 END $$;
 COMMENT ON FUNCTION @extschema@.segment_condition_sql(jsonb, text) IS
-'Returns the SQL of one condition of a rule, {field, operator, value}; every value becomes a quoted literal of a type. place names it in errors. Errors: 42704 field that does not exist, 22023 operator or value that does not fit it.';
+'Returns the SQL of one condition of a rule, {field, operator, value}; every value becomes a quoted literal of a type. place names it in errors. Errors: 42704 field that does not exist, 22023 operator or value that does not fit it, 54000 list of more than 1000 values.';
 
 CREATE FUNCTION @extschema@.segment_node_sql(rule jsonb, place text, depth integer)
     RETURNS text
@@ -393,7 +413,7 @@ BEGIN
     RETURN iaros.segment_node_sql(rule, 'the top', 1);
 END $$;
 COMMENT ON FUNCTION @extschema@.segment_rule_sql(jsonb) IS
-'Returns the condition of a rule as SQL text over the tables of segment_source_sql(). A rule is {"logic": "AND" or "OR", "rules": [rules ...]} or {"field": ..., "operator": ..., "value": ...}; see docs/segment.md. A condition on something that is not known of a customer does not hold, also not with !=; = null and != null ask for that. NULL gives NULL. Errors: 42704 field, 22023 shape, operator or value, 54000 more than 20 levels or 64 kB.';
+'Returns the condition of a rule as SQL text over the tables of segment_source_sql(). A rule is {"logic": "AND" or "OR", "rules": [rules ...]} or {"field": ..., "operator": ..., "value": ...}; see docs/segment.md. A condition on something that is not known of a customer does not hold, also not with !=; = null and != null ask for that. NULL gives NULL. Errors: 42704 field, 22023 shape, operator or value, 54000 more than 20 levels, 64 kB, or 1000 values in a list.';
 
 CREATE FUNCTION @extschema@.segment_source_sql(as_of timestamptz DEFAULT now())
     RETURNS text
@@ -418,8 +438,8 @@ CREATE FUNCTION @extschema@.segment_compile()
     AS $$
 DECLARE
     s record;
+    source text := iaros.segment_source_sql();
 BEGIN
-    PERFORM iaros.install_check();
     FOR s IN SELECT g.segment_id, g.rule, g.enabled FROM iaros.segment g
              WHERE g.kind = 'dynamic' ORDER BY g.segment_id LOOP
         segment_id := s.segment_id;
@@ -428,15 +448,24 @@ BEGIN
         IF s.enabled THEN
             BEGIN
                 condition := iaros.segment_rule_sql(s.rule);
-            EXCEPTION WHEN undefined_object OR invalid_parameter_value OR program_limit_exceeded THEN
-                GET STACKED DIAGNOSTICS error = MESSAGE_TEXT;
+                -- Planned alone, so that one bad field does not stop them all.
+                EXECUTE format('SELECT %s WHERE %s LIMIT 0', source, condition);
+            EXCEPTION
+                WHEN insufficient_privilege THEN
+                    -- The rights of the caller say nothing about the rule.
+                    IF condition IS NULL THEN
+                        RAISE;
+                    END IF;
+                WHEN OTHERS THEN
+                    condition := NULL;
+                    GET STACKED DIAGNOSTICS error = MESSAGE_TEXT;
             END;
         END IF;
         RETURN NEXT;
     END LOOP;
 END $$;
 COMMENT ON FUNCTION @extschema@.segment_compile() IS
-'Returns each dynamic segment with the SQL of its rule, or with the error that the rule has now (a field was taken away since); neither for a segment that is not enabled.';
+'Returns each dynamic segment with the SQL of its rule, or with the error that the rule has now (a field was taken away since, its expression cannot be planned); neither for a segment that is not enabled.';
 
 CREATE FUNCTION @extschema@.segment_scan_sql(as_of timestamptz DEFAULT now())
     RETURNS text
@@ -509,7 +538,7 @@ DECLARE
     id bigint;
 BEGIN
     PERFORM iaros.install_check();
-    IF segment_create.name !~ '^\S(.{0,98}\S)?$' OR segment_create.name ~ '^[0-9]+$' THEN
+    IF segment_create.name !~ '^[^[:space:]](.{0,98}[^[:space:]])?$' OR segment_create.name ~ '^[0-9]+$' THEN
         RAISE EXCEPTION USING
             ERRCODE = 'check_violation',
             MESSAGE = format('"%s" cannot be the name of a segment', left(segment_create.name, 100)),
@@ -870,8 +899,8 @@ IF iaros.schema_step('segment', 1) THEN
         ('booking.frequency', 'number', 'p.booking_count_12m', NULL, 'Bookings in 12 months', 'new'),
         ('booking.firstBookedAt', 'time', 'p.first_booked_at', NULL, 'First booking', 'new'),
         ('booking.lastBookedAt', 'time', 'p.last_booked_at', NULL, 'Last booking', 'new'),
-        ('booking.daysSinceFirst', 'number', 'floor(date_part(''epoch'', n.as_of - p.first_booked_at) / 86400)', NULL, 'Whole days since the first booking', 'new'),
-        ('booking.daysSinceLast', 'number', 'floor(date_part(''epoch'', n.as_of - p.last_booked_at) / 86400)', NULL, 'Whole days since the last booking', 'new'),
+        ('booking.daysSinceFirst', 'number', 'floor(date_part(''epoch'', n.as_of - p.first_booked_at) / 86400)::integer', NULL, 'Whole days since the first booking', 'new'),
+        ('booking.daysSinceLast', 'number', 'floor(date_part(''epoch'', n.as_of - p.last_booked_at) / 86400)::integer', NULL, 'Whole days since the last booking', 'new'),
         ('booking.cabinClass', 'text', 'p.cabin_top::text', 'SELECT unnest(enum_range(NULL::iaros.cabin))', 'Cabin booked most often', 'new'),
         ('booking.channel', 'text', 'p.sales_channel_top', 'SELECT sales_channel FROM iaros.sales_channel', 'Sales channel booked through most often', 'new'),
         ('booking.route', 'text', 'p.route_top', NULL, 'Route booked most often: JFK-LHR', 'new'),
@@ -899,7 +928,7 @@ IF iaros.schema_step('segment', 1) THEN
         created_at timestamptz NOT NULL DEFAULT now(),
         updated_at timestamptz NOT NULL DEFAULT now(),
         shipped_hash text,
-        CONSTRAINT segment_name CHECK (name ~ '^\S(.{0,98}\S)?$' AND name !~ '^[0-9]+$'),
+        CONSTRAINT segment_name CHECK (name ~ '^[^[:space:]](.{0,98}[^[:space:]])?$' AND name !~ '^[0-9]+$'),
         CONSTRAINT segment_rule CHECK ((kind = 'dynamic') = (rule IS NOT NULL))
     );
     COMMENT ON TABLE iaros.segment IS
