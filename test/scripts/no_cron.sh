@@ -12,7 +12,7 @@ clean() {
 trap clean EXIT
 as_server "$PGBIN/initdb" -D "$dir/data" -U postgres -A trust -E UTF8 --no-sync >/dev/null
 as_server "$PGBIN/pg_ctl" -D "$dir/data" -l "$dir/log" -w \
-	-o "-c listen_addresses= -c unix_socket_directories=$dir -c fsync=off -c max_connections=10" start >/dev/null
+	-o "-c port=5432 -c listen_addresses= -c unix_socket_directories=$dir -c fsync=off -c max_connections=10" start >/dev/null
 export PGHOST=$dir PGPORT=5432 PGDATABASE=postgres
 out=$(psql -qXAt -v ON_ERROR_STOP=1 2>&1 <<'SQL'
 CREATE EXTENSION iaros;
