@@ -1,7 +1,7 @@
 -- audit: exact texts.
 \set SHOW_CONTEXT never
-SELECT iaros.access_grant('iaros_r_nobody', 'read');
-SELECT iaros.access_grant('iaros_r_nobody', 'all');
+SELECT iaros.access_grant('regress_iaros_nobody', 'read');
+SELECT iaros.access_grant('regress_iaros_nobody', 'all');
 CALL iaros.job_execute('no_such');
 UPDATE iaros.audit_log SET actor = 'me';
 SELECT job, schedule, function_name, repeats FROM iaros.job WHERE job IN ('partitions', 'prune') ORDER BY 1;

@@ -28,9 +28,9 @@ SELECT iaros.fx_rate_get(NULL, '2026-01-09');
 
 -- install() is for the owner of the schema.
 BEGIN;
-CREATE ROLE iaros_r_stranger;
-GRANT EXECUTE ON PROCEDURE iaros.install() TO iaros_r_stranger;
-SET LOCAL ROLE iaros_r_stranger;
+CREATE ROLE regress_iaros_stranger;
+GRANT EXECUTE ON PROCEDURE iaros.install() TO regress_iaros_stranger;
+SET LOCAL ROLE regress_iaros_stranger;
 DO $$
 BEGIN
     CALL iaros.install();
