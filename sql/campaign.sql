@@ -15,6 +15,29 @@ COMMENT ON TYPE @extschema@.campaign_outcome IS
 
 -- Kernel ------------------------------------------------------------------
 
+CREATE FUNCTION @extschema@.campaign_every_valid(every interval) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN every >= interval '1 minute'
+        AND least(extract(year FROM every), extract(month FROM every), extract(day FROM every),
+                  extract(hour FROM every), extract(minute FROM every), extract(second FROM every)) >= 0;
+COMMENT ON FUNCTION @extschema@.campaign_every_valid(interval) IS
+'Tells whether a schedule may repeat at an interval: a minute or more, with no part below zero (1 month -29 days has one). NULL gives NULL. Inlined.';
+
+CREATE FUNCTION @extschema@.campaign_from(
+    to_status @extschema@.campaign_status,
+    approval boolean)
+    RETURNS @extschema@.campaign_status[]
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE to_status
+        WHEN 'approved' THEN '{draft}'
+        WHEN 'running' THEN CASE WHEN approval THEN '{approved,paused}' ELSE '{draft,approved,paused}' END
+        WHEN 'paused' THEN '{running}'
+        WHEN 'completed' THEN '{running}'
+        WHEN 'stopped' THEN '{draft,approved,running,paused}'
+        ELSE '{}' END::@extschema@.campaign_status[];
+COMMENT ON FUNCTION @extschema@.campaign_from(@extschema@.campaign_status, boolean) IS
+'Returns the states from which a campaign may come to a state; approval: only approved campaigns may run. Empty for draft, where campaigns begin, and for NULL. Inlined.';
+
 CREATE FUNCTION @extschema@.campaign_occurrence(
     schedule_at timestamptz,
     every interval,
@@ -27,18 +50,22 @@ CREATE FUNCTION @extschema@.campaign_occurrence(
 DECLARE
     start_at timestamp := timezone(zone, schedule_at);
     until_at timestamp := timezone(zone, as_of);
-    step float8 := date_part('epoch', every);
+    months integer := date_part('year', every) * 12 + date_part('month', every);
+    -- A mean month of the Gregorian calendar has 2629746 seconds.
+    step float8 := months * 2629746.0 + date_part('epoch', every - make_interval(months => months));
     k integer;
 BEGIN
     IF schedule_at IS NULL OR as_of IS NULL OR schedule_at > as_of THEN
         RETURN NULL;
     ELSIF every IS NULL THEN
         RETURN schedule_at;
-    ELSIF step < 60 THEN
+    ELSIF NOT iaros.campaign_every_valid(every) THEN
         RAISE EXCEPTION USING
             ERRCODE = 'invalid_parameter_value',
-            MESSAGE = format('interval "%s" is too short for a schedule', every),
-            HINT = 'The finest grain of a schedule is one minute.';
+            MESSAGE = CASE WHEN every < interval '1 minute'
+                THEN format('interval "%s" is too short for a schedule', every)
+                ELSE format('interval "%s" has a part below zero', every) END,
+            HINT = 'The finest grain of a schedule is one minute, and no part of the interval may be negative.';
     END IF;
     -- The estimate is off by a few where months differ in length.
     k := floor(date_part('epoch', until_at - start_at) / step)::integer + 2;
@@ -48,7 +75,7 @@ BEGIN
     RETURN timezone(zone, start_at + k * every);
 END $$;
 COMMENT ON FUNCTION @extschema@.campaign_occurrence(timestamptz, interval, timestamptz, text) IS
-'Returns the last occurrence of a schedule at or before as_of: schedule_at plus whole multiples of every, counted in a time zone, so that 9:00 stays 9:00 when the clocks change and 31 January plus one month is the last of February. NULL before the first occurrence and for NULL; every NULL: schedule_at itself. Error: 22023 interval below a minute. Constant time.';
+'Returns the last occurrence of a schedule at or before as_of: schedule_at plus whole multiples of every, counted in a time zone, so that 9:00 stays 9:00 when the clocks change and 31 January plus one month is the last of February. NULL before the first occurrence and for NULL; every NULL: schedule_at itself. Error: 22023 interval below a minute or with a part below zero. Constant time.';
 
 -- Engine: the life of a campaign ------------------------------------------
 
@@ -142,46 +169,66 @@ END $$;
 COMMENT ON FUNCTION @extschema@.campaign_known(text, text) IS
 'Refuses what a campaign names but a table (purpose, topic, event_kind, campaign_type, offer or promo) does not hold. NULL passes. Error: 23503.';
 
+CREATE FUNCTION @extschema@.campaign_fields_check(
+    code text,
+    segment_id bigint,
+    trigger_kind @extschema@.campaign_trigger,
+    channel text,
+    template text)
+    RETURNS void
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+DECLARE
+    t record;
+    templates integer := 0;
+BEGIN
+    PERFORM iaros.install_check();
+    IF segment_id IS NULL AND trigger_kind = 'schedule' THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'object_not_in_prerequisite_state',
+            MESSAGE = format('campaign "%s" has no audience', code),
+            DETAIL = 'A scheduled campaign sends to the customers of a segment.',
+            HINT = 'Set campaign.segment_id; SELECT * FROM iaros.segment_list() lists the segments.';
+    END IF;
+    PERFORM iaros.message_channel_check(channel);
+    FOR t IN
+        SELECT m.language, m.subject, m.body FROM iaros.message_template m
+        WHERE m.name = campaign_fields_check.template AND m.channel = campaign_fields_check.channel
+        ORDER BY m.language
+    LOOP
+        templates := templates + (t.language = iaros.setting_get('message_language'))::integer;
+        PERFORM iaros.campaign_template_check(template, t.language, t.subject);
+        PERFORM iaros.campaign_template_check(template, t.language, t.body);
+    END LOOP;
+    IF templates = 0 THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'undefined_object',
+            MESSAGE = format('template "%s" does not exist for channel "%s" in language "%s"',
+                template, channel, iaros.setting_get('message_language')),
+            HINT = 'Make it with iaros.message_template_set(); SELECT name, channel, language FROM iaros.message_template lists what there is.';
+    END IF;
+END $$;
+COMMENT ON FUNCTION @extschema@.campaign_fields_check(text, bigint, @extschema@.campaign_trigger, text, text) IS
+'campaign_check() for fields that are not stored yet, with the same errors. Called by it and by the trigger campaign_guard.';
+
 CREATE FUNCTION @extschema@.campaign_check(campaign_id bigint) RETURNS void
     LANGUAGE plpgsql STABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
     AS $$
 DECLARE
     c record;
-    t record;
-    templates integer := 0;
 BEGIN
     PERFORM iaros.install_check();
-    SELECT x.* INTO c FROM iaros.campaign x WHERE x.campaign_id = campaign_check.campaign_id;
+    SELECT x.code, x.segment_id, x.trigger_kind, x.channel, x.template INTO c
+    FROM iaros.campaign x WHERE x.campaign_id = campaign_check.campaign_id;
     IF NOT FOUND THEN
         RAISE EXCEPTION USING
             ERRCODE = 'undefined_object',
             MESSAGE = format('campaign %s does not exist', coalesce(campaign_id::text, 'NULL')),
             HINT = 'List the campaigns with SELECT * FROM iaros.campaign_list().';
     END IF;
-    IF c.segment_id IS NULL AND c.trigger_kind = 'schedule' THEN
-        RAISE EXCEPTION USING
-            ERRCODE = 'object_not_in_prerequisite_state',
-            MESSAGE = format('campaign "%s" has no audience', c.code),
-            DETAIL = 'A scheduled campaign sends to the customers of a segment.',
-            HINT = 'Set campaign.segment_id; SELECT * FROM iaros.segment_list() lists the segments.';
-    END IF;
-    PERFORM iaros.message_channel_check(c.channel);
-    FOR t IN
-        SELECT m.language, m.subject, m.body FROM iaros.message_template m
-        WHERE m.name = c.template AND m.channel = c.channel ORDER BY m.language
-    LOOP
-        templates := templates + (t.language = iaros.setting_get('message_language'))::integer;
-        PERFORM iaros.campaign_template_check(c.template, t.language, t.subject);
-        PERFORM iaros.campaign_template_check(c.template, t.language, t.body);
-    END LOOP;
-    IF templates = 0 THEN
-        RAISE EXCEPTION USING
-            ERRCODE = 'undefined_object',
-            MESSAGE = format('template "%s" does not exist for channel "%s" in language "%s"',
-                c.template, c.channel, iaros.setting_get('message_language')),
-            HINT = 'Make it with iaros.message_template_set(); SELECT name, channel, language FROM iaros.message_template lists what there is.';
-    END IF;
+    PERFORM iaros.campaign_fields_check(c.code, c.segment_id, c.trigger_kind, c.channel, c.template);
 END $$;
 COMMENT ON FUNCTION @extschema@.campaign_check(bigint) IS
 'Refuses a campaign that cannot run, with the first thing that is wrong: 42704 campaign or template that does not exist, 55000 no audience, 23503 or 22023 channel, 22P02 malformed token, 22023 token that does not exist. Changes nothing.';
@@ -208,10 +255,67 @@ END $$;
 COMMENT ON FUNCTION @extschema@.campaign_template_check(text, text, text) IS
 'message_template_check() that names the template and language in every message. NULL content passes. Errors: 22P02 malformed token, 0A000 sections and partials, 22023 token that does not exist.';
 
+CREATE FUNCTION @extschema@.campaign_move_check(
+    code text,
+    from_status @extschema@.campaign_status,
+    to_status @extschema@.campaign_status)
+    RETURNS void
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+DECLARE
+    allowed iaros.campaign_status[] := iaros.campaign_from(to_status,
+        iaros.setting_get('campaign_approval')::boolean);
+BEGIN
+    IF from_status = ANY (allowed) THEN
+        RETURN;
+    END IF;
+    RAISE EXCEPTION USING
+        ERRCODE = 'object_not_in_prerequisite_state',
+        MESSAGE = CASE WHEN from_status IS NULL
+            THEN format('campaign "%s" cannot be made as %s', code, to_status)
+            ELSE format('campaign "%s" is %s and cannot become %s', code, from_status, to_status) END,
+        HINT = CASE WHEN from_status IS NULL OR allowed = '{}' THEN 'Campaigns begin as drafts.'
+            ELSE format('It must be %s for that.', array_to_string(allowed, ' or ')) END;
+END $$;
+COMMENT ON FUNCTION @extschema@.campaign_move_check(text, @extschema@.campaign_status, @extschema@.campaign_status) IS
+'Refuses with 55000 that a campaign of a code comes from one state (NULL: it is made) to another, unless campaign_from() and the setting campaign_approval allow it.';
+
+CREATE FUNCTION @extschema@.campaign_guard() RETURNS trigger
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+DECLARE
+    before iaros.campaign_status := CASE WHEN TG_OP = 'UPDATE' THEN OLD.status END;
+BEGIN
+    IF NEW.status IS NOT DISTINCT FROM coalesce(before, 'draft') THEN
+        IF before IS NULL OR NEW.status <> 'running'
+            OR (NEW.segment_id, NEW.trigger_kind, NEW.channel, NEW.template)
+                IS NOT DISTINCT FROM (OLD.segment_id, OLD.trigger_kind, OLD.channel, OLD.template)
+        THEN
+            RETURN NEW;
+        END IF;
+    ELSE
+        PERFORM iaros.campaign_move_check(NEW.code, before, NEW.status);
+    END IF;
+    IF NEW.status IN ('approved', 'running') THEN
+        PERFORM iaros.campaign_fields_check(NEW.code, NEW.segment_id, NEW.trigger_kind, NEW.channel, NEW.template);
+    END IF;
+    IF NEW.status = 'running' THEN
+        NEW.launched_at := coalesce(NEW.launched_at, now());
+        IF NEW.trigger_kind = 'schedule' THEN
+            NEW.schedule_at := coalesce(NEW.schedule_at, now());
+        END IF;
+    END IF;
+    NEW.updated_at := now();
+    RETURN NEW;
+END $$;
+COMMENT ON FUNCTION @extschema@.campaign_guard() IS
+'Trigger of iaros.campaign: whoever writes the table directly gets no further than campaign_approve(), campaign_launch() and the like. A campaign begins as a draft, changes its state only as campaign_from() allows, and passes campaign_check() when it is approved, when it starts to run and when a running one changes its audience, trigger, channel or template.';
+
 CREATE FUNCTION @extschema@.campaign_move(
     campaign_id bigint,
-    to_status @extschema@.campaign_status,
-    from_status @extschema@.campaign_status[])
+    to_status @extschema@.campaign_status)
     RETURNS void
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
@@ -227,18 +331,13 @@ BEGIN
             ERRCODE = 'undefined_object',
             MESSAGE = format('campaign %s does not exist', coalesce(campaign_id::text, 'NULL')),
             HINT = 'List the campaigns with SELECT * FROM iaros.campaign_list().';
-    ELSIF c.status <> ALL (from_status) THEN
-        RAISE EXCEPTION USING
-            ERRCODE = 'object_not_in_prerequisite_state',
-            MESSAGE = format('campaign "%s" is %s and cannot become %s', c.code, c.status, to_status),
-            HINT = format('It must be %s for that.', array_to_string(from_status, ' or '));
     END IF;
-    UPDATE iaros.campaign x SET status = to_status, updated_at = now(),
-        launched_at = CASE WHEN to_status = 'running' THEN coalesce(x.launched_at, now()) ELSE x.launched_at END
+    PERFORM iaros.campaign_move_check(c.code, c.status, to_status);
+    UPDATE iaros.campaign x SET status = to_status
     WHERE x.campaign_id = campaign_move.campaign_id;
 END $$;
-COMMENT ON FUNCTION @extschema@.campaign_move(bigint, @extschema@.campaign_status, @extschema@.campaign_status[]) IS
-'Brings a campaign from one of some states to another; a trigger writes the audit row. Waits for a tick that is at the campaign, so that nothing more is queued once this returns. Errors: 42704 no such campaign, 55000 it is in another state.';
+COMMENT ON FUNCTION @extschema@.campaign_move(bigint, @extschema@.campaign_status) IS
+'Brings a campaign to another state, as far as campaign_from() allows; triggers check what it is then (campaign_guard) and write the audit row. Waits for a tick that is at the campaign, so that nothing more is queued once this returns. Errors: 42704 no such campaign, 55000 its state does not allow it, those of campaign_check() for approved and running.';
 
 CREATE FUNCTION @extschema@.campaign_approve(campaign_id bigint) RETURNS void
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -246,7 +345,7 @@ CREATE FUNCTION @extschema@.campaign_approve(campaign_id bigint) RETURNS void
     AS $$
 BEGIN
     PERFORM iaros.campaign_check(campaign_id);
-    PERFORM iaros.campaign_move(campaign_id, 'approved', '{draft}');
+    PERFORM iaros.campaign_move(campaign_id, 'approved');
 END $$;
 COMMENT ON FUNCTION @extschema@.campaign_approve(bigint) IS
 'Approves a draft that can run. With the setting campaign_approval only approved campaigns can be launched. Writes an audit row. Errors: those of campaign_check() and 55000 when it is no draft.';
@@ -257,12 +356,7 @@ CREATE FUNCTION @extschema@.campaign_launch(campaign_id bigint) RETURNS void
     AS $$
 BEGIN
     PERFORM iaros.campaign_check(campaign_id);
-    PERFORM iaros.campaign_move(campaign_id, 'running',
-        CASE WHEN iaros.setting_get('campaign_approval')::boolean
-             THEN '{approved,paused}' ELSE '{draft,approved,paused}' END::iaros.campaign_status[]);
-    UPDATE iaros.campaign x SET schedule_at = now()
-    WHERE x.campaign_id = campaign_launch.campaign_id
-      AND x.trigger_kind = 'schedule' AND x.schedule_at IS NULL;
+    PERFORM iaros.campaign_move(campaign_id, 'running');
 END $$;
 COMMENT ON FUNCTION @extschema@.campaign_launch(bigint) IS
 'Lets a campaign run, for the first time or after a pause. The next tick takes up what is due by then, as far back as its backlog. Writes an audit row. Errors: those of campaign_check() and 55000 when its state does not allow it.';
@@ -272,7 +366,7 @@ CREATE FUNCTION @extschema@.campaign_pause(campaign_id bigint) RETURNS void
     SET search_path = pg_catalog, pg_temp
     AS $$
 BEGIN
-    PERFORM iaros.campaign_move(campaign_id, 'paused', '{running}');
+    PERFORM iaros.campaign_move(campaign_id, 'paused');
 END $$;
 COMMENT ON FUNCTION @extschema@.campaign_pause(bigint) IS
 'Stops a running campaign until campaign_launch(). Messages that are queued already go out. Writes an audit row. Errors: 42704 no such campaign, 55000 it does not run.';
@@ -282,7 +376,7 @@ CREATE FUNCTION @extschema@.campaign_stop(campaign_id bigint) RETURNS void
     SET search_path = pg_catalog, pg_temp
     AS $$
 BEGIN
-    PERFORM iaros.campaign_move(campaign_id, 'stopped', '{draft,approved,running,paused}');
+    PERFORM iaros.campaign_move(campaign_id, 'stopped');
 END $$;
 COMMENT ON FUNCTION @extschema@.campaign_stop(bigint) IS
 'Ends a campaign for good. Messages that are queued already go out. Writes an audit row. Errors: 42704 no such campaign, 55000 it has ended already.';
@@ -375,6 +469,8 @@ BEGIN
         SELECT e.customer_id, 'event:' || e.event_id, e.occurred_at
         FROM iaros.event e
         LEFT JOIN iaros.customer_alias a ON a.customer_id = e.customer_id
+        -- An alias may have outlived its master: nobody is there to be answered.
+        JOIN iaros.customer k ON k.customer_id = coalesce(a.master_id, e.customer_id)
         WHERE e.kind = c.event_kind AND e.occurred_at > c.after_at AND e.occurred_at <= c.until_at
           AND (c.segment_id IS NULL OR EXISTS (
               SELECT FROM iaros.segment_membership m
@@ -387,7 +483,7 @@ BEGIN
         LIMIT batch;
 END $$;
 COMMENT ON FUNCTION @extschema@.campaign_due_events(bigint, timestamptz, integer) IS
-'Returns the events that a campaign has to answer as of a time, oldest first, at most batch: of its kind, from delay + backlog before it (exclusive) to delay before it (inclusive), and not answered yet. No row for a campaign on a schedule. O(events of the kind within the backlog).';
+'Returns the events that a campaign has to answer as of a time, oldest first, at most batch: of its kind, from delay + backlog before it (exclusive) to delay before it (inclusive), of a person who exists, and not answered yet. No row for a campaign on a schedule. O(events of the kind within the backlog).';
 
 CREATE FUNCTION @extschema@.campaign_batch_limit(campaign_id bigint, batch integer)
     RETURNS integer
@@ -440,7 +536,7 @@ BEGIN
         THEN
             PERFORM iaros.alert_raise('campaign_missed', 'warning', c.code,
                 format('campaign "%s" was due at %s and nothing was sent within its backlog', c.code, occurrence));
-            PERFORM iaros.campaign_move(campaign_run_schedule.campaign_id, 'completed', '{running}');
+            PERFORM iaros.campaign_move(campaign_run_schedule.campaign_id, 'completed');
             RETURN 0;
         END IF;
         IF occurrence IS NULL OR occurrence < as_of - c.backlog THEN
@@ -461,7 +557,7 @@ BEGIN
         array_fill(r.occurrence_at, ARRAY[cardinality(ids)]),
         as_of, r.trigger_key, r.occurrence_at, cardinality(ids) < batch);
     IF cardinality(ids) < batch AND c.every IS NULL THEN
-        PERFORM iaros.campaign_move(campaign_run_schedule.campaign_id, 'completed', '{running}');
+        PERFORM iaros.campaign_move(campaign_run_schedule.campaign_id, 'completed');
     END IF;
     RETURN cardinality(ids);
 END $$;
@@ -509,6 +605,7 @@ DECLARE
     failure text;
 BEGIN
     PERFORM iaros.install_check();
+    PERFORM iaros.message_time_check(as_of);
     -- Whoever holds the campaign does its work; the others go on.
     SELECT x.code, x.trigger_kind, x.valid INTO c
     FROM iaros.campaign x
@@ -518,14 +615,14 @@ BEGIN
         RETURN 0;
     END IF;
     IF upper(c.valid) <= as_of THEN
-        PERFORM iaros.campaign_move(campaign_step.campaign_id, 'completed', '{running}');
+        PERFORM iaros.campaign_move(campaign_step.campaign_id, 'completed');
         RETURN 0;
     END IF;
     affordable := iaros.campaign_batch_limit(campaign_step.campaign_id, batch);
     IF affordable = 0 THEN
         PERFORM iaros.alert_raise('campaign_budget', 'info', c.code,
             format('campaign "%s" has spent its budget', c.code));
-        PERFORM iaros.campaign_move(campaign_step.campaign_id, 'completed', '{running}');
+        PERFORM iaros.campaign_move(campaign_step.campaign_id, 'completed');
         RETURN 0;
     END IF;
     BEGIN
@@ -556,11 +653,12 @@ DECLARE
     done bigint := 0;
 BEGIN
     PERFORM iaros.install_check();
-    IF as_of IS NULL OR batch IS NULL OR batch NOT BETWEEN 1 AND 100000 THEN
+    PERFORM iaros.message_time_check(as_of);
+    IF batch IS NULL OR batch NOT BETWEEN 1 AND 100000 THEN
         RAISE EXCEPTION USING
             ERRCODE = 'invalid_parameter_value',
-            MESSAGE = format('cannot run campaigns as of %s in batches of %s', coalesce(as_of::text, 'NULL'), coalesce(batch::text, 'NULL')),
-            HINT = 'Give a time, and a batch of 1 to 100000 customers.';
+            MESSAGE = format('cannot run campaigns in batches of %s', coalesce(batch::text, 'NULL')),
+            HINT = 'Give a batch of 1 to 100000 customers.';
     END IF;
     FOR one IN
         SELECT x.campaign_id FROM iaros.campaign x
@@ -572,7 +670,7 @@ BEGIN
     RETURN done;
 END $$;
 COMMENT ON FUNCTION @extschema@.campaign_tick(timestamptz, integer) IS
-'Body of the job iaros-campaigns: finds what is due by as_of and not done in every running campaign, and queues the messages: one batch a campaign, aliases counted as their master, each customer asked for consent, all in the caller''s transaction. Returns how many customers or events it took up; 0 means that nothing is due. A customer gets at most one message for each trigger, whatever runs at the same time. What a missed tick would have sent, the next one sends, unless it is later than the backlog of the campaign. Error: 22023. O(batch * log) a campaign, and O(events within the backlog) for events.';
+'Body of the job iaros-campaigns: finds what is due by as_of and not done in every running campaign, and queues the messages: one batch a campaign, aliases counted as their master, each customer asked for consent, all in the caller''s transaction. Returns how many customers or events it took up; 0 means that nothing is due. A customer gets at most one message for each trigger, whatever runs at the same time. What a missed tick would have sent, the next one sends, unless it is later than the backlog of the campaign. An as_of that is past decides what is due; consent is asked as it is now. Error: 22023 batch outside 1 to 100000, as_of infinite, before 1900 or more than 5 minutes ahead. O(batch * log) a campaign, and O(events within the backlog) for events.';
 
 CREATE FUNCTION @extschema@.campaign_doctor()
     RETURNS TABLE (severity @extschema@.alert_severity, subject text, finding text, hint text)
@@ -681,7 +779,9 @@ IF iaros.schema_step('campaign', 1) THEN
         updated_at timestamptz NOT NULL DEFAULT now(),
         CONSTRAINT campaign_code CHECK (code ~ '^[A-Z0-9][A-Z0-9_-]{1,39}$'),
         CONSTRAINT campaign_event CHECK ((trigger_kind = 'event') = (event_kind IS NOT NULL)),
-        CONSTRAINT campaign_every CHECK (every IS NULL OR (trigger_kind = 'schedule' AND every >= interval '1 minute')),
+        CONSTRAINT campaign_every CHECK (every IS NULL OR (trigger_kind = 'schedule' AND iaros.campaign_every_valid(every))),
+        CONSTRAINT campaign_schedule CHECK (
+            schedule_at >= '1900-01-01 00:00Z' AND schedule_at < '2200-01-01 00:00Z'),
         CONSTRAINT campaign_delay CHECK (delay >= interval '0' AND again_after >= interval '0'),
         CONSTRAINT campaign_backlog CHECK (backlog > interval '0'),
         CONSTRAINT campaign_valid CHECK (NOT isempty(valid)),
@@ -695,6 +795,9 @@ IF iaros.schema_step('campaign', 1) THEN
     COMMENT ON COLUMN iaros.campaign.budget_base IS 'In the base currency; nothing is sent beyond it.';
     CREATE INDEX campaign_segment ON iaros.campaign (segment_id) WHERE segment_id IS NOT NULL;
     CREATE INDEX campaign_running ON iaros.campaign (campaign_id) WHERE status = 'running';
+    CREATE TRIGGER campaign_guard
+        BEFORE INSERT OR UPDATE ON iaros.campaign
+        FOR EACH ROW EXECUTE FUNCTION iaros.campaign_guard();
     CREATE TRIGGER campaign_audit
         AFTER INSERT OR UPDATE OR DELETE ON iaros.campaign
         FOR EACH ROW EXECUTE FUNCTION iaros.audit_row('campaign_id');
@@ -761,6 +864,7 @@ IF iaros.schema_step('campaign', 1) THEN
         persons bigint[];
         limited boolean;
     BEGIN
+        PERFORM iaros.message_time_check(campaign_dispatch.as_of);
         SELECT x.campaign_id, x.code, x.channel, x.template, x.purpose, x.topic,
             x.not_booked_since_trigger, x.again_after, x.trigger_kind INTO c
         FROM iaros.campaign x
@@ -825,7 +929,8 @@ IF iaros.schema_step('campaign', 1) THEN
                 CASE WHEN b.person IS NOT NULL THEN 'booked_since_trigger: the customer has booked since' END],
                 NULL) AS reasons, a.recipient
             FROM ranked r
-            JOIN iaros.consent_filter_ids($5, $9, $7, $10, $4) f ON f.customer_id = r.person
+            -- What holds now is asked, whatever as_of says.
+            JOIN iaros.consent_filter_ids($5, $9, $7, $10, greatest($4, now())) f ON f.customer_id = r.person
             LEFT JOIN iaros.message_recipients($5, $7) a ON a.customer_id = r.person
             LEFT JOIN prior p ON p.person = r.person AND p.key = r.key
             LEFT JOIN booked b ON b.person = r.person AND b.key = r.key
@@ -860,6 +965,8 @@ IF iaros.schema_step('campaign', 1) THEN
                 LIMIT 1) t
             WHERE k.outcome = 'sent'
             ORDER BY k.message_id
+            -- A key that is taken is a message that was queued before.
+            ON CONFLICT (idempotency_key) DO NOTHING
             RETURNING 1
         )
         SELECT (SELECT count(*) FROM queued),
@@ -881,7 +988,9 @@ IF iaros.schema_step('campaign', 1) THEN
             advanced_at, finished_at, last_customer_id, sent, suppressed)
         VALUES (c.campaign_id, run_key, campaign_dispatch.occurrence_at, as_of, as_of,
             CASE WHEN finished THEN as_of END,
-            coalesce((SELECT max(u) FROM unnest(customer_ids) AS u), 0), campaign_dispatch.sent, campaign_dispatch.suppressed)
+            -- Of those that exist, so that no made-up id skips the rest.
+            coalesce((SELECT max(k.customer_id) FROM iaros.customer k WHERE k.customer_id = ANY (customer_ids)), 0),
+            campaign_dispatch.sent, campaign_dispatch.suppressed)
         ON CONFLICT (campaign_id, trigger_key) DO UPDATE
             SET advanced_at = excluded.advanced_at, finished_at = excluded.finished_at,
                 last_customer_id = greatest(x.last_customer_id, excluded.last_customer_id),
@@ -895,7 +1004,7 @@ IF iaros.schema_step('campaign', 1) THEN
     END $gate$;
     REVOKE EXECUTE ON FUNCTION iaros.campaign_dispatch(bigint, bigint[], text[], timestamptz[], timestamptz, text, timestamptz, boolean) FROM PUBLIC;
     COMMENT ON FUNCTION iaros.campaign_dispatch(bigint, bigint[], text[], timestamptz[], timestamptz, text, timestamptz, boolean) IS
-        'Gate: answers triggers of a running campaign (three arrays of one length: customer, key, time), writes one row of campaign_send for each customer and key that has none, queues the messages of those against whom nothing speaks, adds to its row of campaign_run (run_key, occurrence_at; finished: nothing of it is left), and returns how many were queued and how many suppressed. Aliases count as their master. One statement for the whole set. Error: 55000 campaign that does not run, 42704 template that does not exist. SECURITY DEFINER, so that nobody writes the ledger or the outbox past the check of consent.';
+        'Gate: answers triggers of a running campaign (three arrays of one length: customer, key, time), writes one row of campaign_send for each customer and key that has none, queues the messages of those against whom nothing speaks, adds to its row of campaign_run (run_key, occurrence_at; finished: nothing of it is left), and returns how many were queued and how many suppressed. Aliases count as their master. Consent is asked as it is now, also where as_of is past. One statement for the whole set. Errors: 55000 campaign that does not run, 42704 template that does not exist, 22023 as_of infinite, before 1900 or more than 5 minutes ahead. SECURITY DEFINER, so that nobody writes the ledger or the outbox past the check of consent.';
 END IF;
 END $install$;
 COMMENT ON PROCEDURE @extschema@.campaign_install() IS

@@ -77,6 +77,7 @@ CREATE FUNCTION @extschema@.consent_time(at timestamptz) RETURNS timestamptz
     SET search_path = pg_catalog, pg_temp
     AS $$
 BEGIN
+    PERFORM iaros.install_check();
     IF at > now() + interval '5 minutes' OR NOT isfinite(at) THEN
         RAISE EXCEPTION USING
             ERRCODE = 'invalid_parameter_value',

@@ -721,6 +721,7 @@ BEGIN ATOMIC
         ('promo', 'promo_audit', 'audit'),
         ('promo_redemption', 'promo_redemption_guard', 'guard'),
         ('campaign', 'campaign_audit', 'audit'),
+        ('campaign', 'campaign_guard', 'check'),
         ('campaign_send', 'campaign_send_guard', 'guard')
     ) AS t(relation, trigger, purpose);
 END;

@@ -150,6 +150,27 @@ END $$;
 COMMENT ON FUNCTION @extschema@.message_channel_check(text) IS
 'Returns the channel when messages can be sent through it. Errors: 23503 when it does not exist or is NULL, 22023 when nothing is sent through it.';
 
+CREATE FUNCTION @extschema@.message_time_check(
+    at timestamptz,
+    ahead interval DEFAULT '5 minutes')
+    RETURNS timestamptz
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+BEGIN
+    PERFORM iaros.install_check();
+    IF at IS NULL OR at < '1900-01-01 00:00Z' OR at > now() + ahead THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'invalid_parameter_value',
+            MESSAGE = format('time "%s" is out of range', coalesce(at::text, 'NULL')),
+            DETAIL = format('Times from 1900 to %s from now are taken.', ahead),
+            HINT = 'Leave the argument out for the present moment.';
+    END IF;
+    RETURN at;
+END $$;
+COMMENT ON FUNCTION @extschema@.message_time_check(timestamptz, interval) IS
+'Returns the time when messages can be worked on as of it: from 1900 to ahead (clocks that differ) after now. Error: 22023 a time outside that, infinite or NULL.';
+
 CREATE FUNCTION @extschema@.message_tokens(
     customer_ids bigint[],
     wanted text[] DEFAULT NULL)
@@ -362,7 +383,10 @@ IF iaros.schema_step('message', 1) THEN
         created_at timestamptz NOT NULL DEFAULT now(),
         CONSTRAINT outbox_once UNIQUE (idempotency_key),
         CONSTRAINT outbox_claimed CHECK ((status = 'claimed') = (claimed_until IS NOT NULL)),
-        CONSTRAINT outbox_sent CHECK ((status = 'sent') = (sent_at IS NOT NULL))
+        CONSTRAINT outbox_sent CHECK ((status = 'sent') = (sent_at IS NOT NULL)),
+        CONSTRAINT outbox_times CHECK (
+            send_after >= '1900-01-01 00:00Z' AND send_after < '2200-01-01 00:00Z'
+            AND sent_at >= '1900-01-01 00:00Z' AND sent_at < '2200-01-01 00:00Z')
     );
     COMMENT ON TABLE iaros.outbox IS
         'Messages on their way out. Filled by outbox_enqueue() and campaigns, emptied by workers with outbox_claim(), outbox_ack() and outbox_fail(). A queue: it stays on the coordinator and refers to no other table; the gates that fill it check channel, purpose and topic, so that sending does not lock their few rows for each message.';
@@ -387,7 +411,9 @@ IF iaros.schema_step('message', 1) THEN
         detail jsonb NOT NULL DEFAULT '{}' CHECK (jsonb_typeof(detail) = 'object'),
         received_at timestamptz NOT NULL DEFAULT now(),
         PRIMARY KEY (customer_id, occurred_at, message_event_id),
-        CONSTRAINT message_event_once UNIQUE (customer_id, message_id, kind, occurred_at)
+        CONSTRAINT message_event_once UNIQUE (customer_id, message_id, kind, occurred_at),
+        CONSTRAINT message_event_range CHECK (
+            occurred_at >= '1900-01-01 00:00Z' AND occurred_at < '2200-01-01 00:00Z')
     ) PARTITION BY RANGE (occurred_at);
     COMMENT ON TABLE iaros.message_event IS
         'What became of messages, partitioned by month. The same kind of event of a message at the same moment is one event. Written by outbox_ack() and message_event_record() only.';
@@ -404,6 +430,36 @@ IF iaros.schema_step('message', 1) THEN
         'For how many days messages that are sent, dead or cancelled stay in the outbox.');
     PERFORM iaros.job_define('outbox', '37 3 * * *', 'outbox_prune', interval '2 days', true,
         'Deletes old messages from the outbox.');
+
+    CREATE FUNCTION iaros.outbox_find(
+        idempotency_key text,
+        customer_id bigint,
+        channel text,
+        purpose text,
+        body text)
+        RETURNS bigint
+        LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+        SET search_path = pg_catalog, pg_temp
+        AS $gate$
+    DECLARE
+        o record;
+    BEGIN
+        SELECT x.message_id, x.customer_id, x.channel, x.purpose, x.body INTO o
+        FROM iaros.outbox x WHERE x.idempotency_key = outbox_find.idempotency_key;
+        IF FOUND AND (iaros.customer_resolve(o.customer_id), o.channel, o.purpose, o.body)
+            IS DISTINCT FROM (outbox_find.customer_id, outbox_find.channel, outbox_find.purpose, outbox_find.body)
+        THEN
+            RAISE EXCEPTION USING
+                ERRCODE = 'invalid_parameter_value',
+                MESSAGE = format('idempotency key "%s" belongs to another message', outbox_find.idempotency_key),
+                DETAIL = 'Its customer, channel, purpose or body differ.',
+                HINT = 'Give each message a key of its own.';
+        END IF;
+        RETURN o.message_id;
+    END $gate$;
+    REVOKE EXECUTE ON FUNCTION iaros.outbox_find(text, bigint, text, text, text) FROM PUBLIC;
+    COMMENT ON FUNCTION iaros.outbox_find(text, bigint, text, text, text) IS
+        'Returns the message of an idempotency key, NULL when there is none. Called by outbox_enqueue(). Error: 22023 when the message is for another person, channel or purpose or says something else.';
 
     CREATE FUNCTION iaros.outbox_enqueue(
         customer_id bigint,
@@ -428,9 +484,28 @@ IF iaros.schema_step('message', 1) THEN
         id bigint;
     BEGIN
         PERFORM iaros.message_channel_check(outbox_enqueue.channel);
-        SELECT o.message_id INTO id FROM iaros.outbox o
-        WHERE o.idempotency_key = outbox_enqueue.idempotency_key;
-        IF FOUND THEN
+        -- Refused here: a constraint would print the row, address and body.
+        IF outbox_enqueue.idempotency_key IS NULL OR outbox_enqueue.body IS NULL THEN
+            RAISE EXCEPTION USING
+                ERRCODE = 'null_value_not_allowed',
+                MESSAGE = format('%s of a message is NULL',
+                    CASE WHEN outbox_enqueue.body IS NULL THEN 'body' ELSE 'idempotency key' END),
+                HINT = 'Give each message a body, and a key that is the same when the call is repeated.';
+        ELSIF outbox_enqueue.idempotency_key = '' OR starts_with(outbox_enqueue.idempotency_key, 'campaign:') THEN
+            RAISE EXCEPTION USING
+                ERRCODE = 'invalid_parameter_value',
+                MESSAGE = format('idempotency key "%s" cannot be used', outbox_enqueue.idempotency_key),
+                DETAIL = 'Keys are not empty, and those that begin with campaign: are for the messages of campaigns.',
+                HINT = 'Begin the key with a word of your own.';
+        ELSIF outbox_enqueue.send_after < '1900-01-01 00:00Z' OR outbox_enqueue.send_after >= '2200-01-01 00:00Z' THEN
+            RAISE EXCEPTION USING
+                ERRCODE = 'invalid_parameter_value',
+                MESSAGE = format('cannot send a message after "%s"', outbox_enqueue.send_after),
+                HINT = 'Give a time from 1900 to 2199.';
+        END IF;
+        id := iaros.outbox_find(outbox_enqueue.idempotency_key, person, outbox_enqueue.channel,
+            outbox_enqueue.purpose, outbox_enqueue.body);
+        IF id IS NOT NULL THEN
             RETURN QUERY SELECT id, '{}'::text[];
             RETURN;
         END IF;
@@ -454,14 +529,19 @@ IF iaros.schema_step('message', 1) THEN
             campaign_id, recipient, subject, body, send_after)
         VALUES (outbox_enqueue.idempotency_key, person, outbox_enqueue.channel, outbox_enqueue.purpose,
             outbox_enqueue.topic, outbox_enqueue.campaign_id, address, outbox_enqueue.subject,
-            outbox_enqueue.body, outbox_enqueue.send_after)
-        ON CONFLICT (idempotency_key) DO UPDATE SET idempotency_key = excluded.idempotency_key
+            outbox_enqueue.body, coalesce(outbox_enqueue.send_after, now()))
+        ON CONFLICT (idempotency_key) DO NOTHING
         RETURNING o.message_id INTO id;
+        IF id IS NULL THEN
+            -- Another session queued it in the meantime.
+            id := iaros.outbox_find(outbox_enqueue.idempotency_key, person, outbox_enqueue.channel,
+                outbox_enqueue.purpose, outbox_enqueue.body);
+        END IF;
         RETURN QUERY SELECT id, '{}'::text[];
     END $gate$;
     REVOKE EXECUTE ON FUNCTION iaros.outbox_enqueue(bigint, text, text, text, text, text, text, text, timestamptz, bigint) FROM PUBLIC;
     COMMENT ON FUNCTION iaros.outbox_enqueue(bigint, text, text, text, text, text, text, text, timestamptz, bigint) IS
-        'Gate: queues one message and returns its message_id, or NULL and all reasons why the customer must not get it (consent, do-not-contact, no address). Aliases count as their master. The idempotency key makes it once: a second call returns the first message unchanged. recipient NULL: the customer''s address on the channel. Errors: 23503 channel or topic that does not exist, 22023 channel that does not send. SECURITY DEFINER, so that nobody can queue past the check of consent.';
+        'Gate: queues one message and returns its message_id, or NULL and all reasons why the customer must not get it (consent, do-not-contact, no address). Aliases count as their master. The idempotency key makes it once: a second call returns the first message unchanged. recipient NULL: the customer''s address on the channel. Errors: 23503 channel or topic that does not exist, 22023 channel that does not send, key that is empty, begins with campaign: (those of campaigns) or belongs to a message for another person, channel or purpose or with another body, send_after before 1900 or after 2199, 22004 key or body NULL. SECURITY DEFINER, so that nobody can queue past the check of consent.';
 
     CREATE FUNCTION iaros.outbox_notify(channel text) RETURNS void
         LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -495,11 +575,14 @@ IF iaros.schema_step('message', 1) THEN
         part record;
     BEGIN
         PERFORM iaros.message_channel_check(outbox_claim.channel);
-        IF n IS NULL OR n NOT BETWEEN 1 AND 10000 OR lease IS NULL OR lease <= interval '0' THEN
+        PERFORM iaros.message_time_check(outbox_claim.as_of);
+        IF n IS NULL OR n NOT BETWEEN 1 AND 10000 OR lease IS NULL
+            OR lease <= interval '0' OR lease > interval '1 day'
+        THEN
             RAISE EXCEPTION USING
                 ERRCODE = 'invalid_parameter_value',
                 MESSAGE = format('cannot claim %s messages for %s', coalesce(n::text, 'NULL'), coalesce(lease::text, 'NULL')),
-                HINT = 'Claim 1 to 10000 messages for a positive interval.';
+                HINT = 'Claim 1 to 10000 messages for up to one day.';
         END IF;
         SELECT coalesce(array_agg(x.message_id), '{}') INTO ids
         FROM (SELECT o.message_id FROM iaros.outbox o
@@ -511,7 +594,8 @@ IF iaros.schema_step('message', 1) THEN
         UPDATE iaros.outbox o SET status = 'dead', claimed_until = NULL,
             last_error = coalesce(o.last_error, 'claimed and never acknowledged')
         WHERE o.message_id = ANY (ids) AND o.attempts >= max_attempts;
-        -- Consent may have been withdrawn while the message waited.
+        -- Consent may have been withdrawn while the message waited. What holds
+        -- now is asked, whatever as_of says.
         FOR part IN
             SELECT o.purpose, o.topic, array_agg(DISTINCT o.customer_id) AS customers
             FROM iaros.outbox o
@@ -521,7 +605,8 @@ IF iaros.schema_step('message', 1) THEN
             UPDATE iaros.outbox o SET status = 'cancelled', claimed_until = NULL,
                 last_error = array_to_string(f.reasons, '; ')
             FROM iaros.consent_filter_ids(part.customers,
-                part.purpose, outbox_claim.channel, part.topic, outbox_claim.as_of) f
+                part.purpose, outbox_claim.channel, part.topic,
+                greatest(outbox_claim.as_of, now())) f
             WHERE o.message_id = ANY (ids) AND o.status <> 'dead'
               AND o.purpose = part.purpose AND o.topic IS NOT DISTINCT FROM part.topic
               AND o.customer_id = f.customer_id AND NOT f.allowed;
@@ -537,7 +622,7 @@ IF iaros.schema_step('message', 1) THEN
     END $gate$;
     REVOKE EXECUTE ON FUNCTION iaros.outbox_claim(text, integer, interval, timestamptz) FROM PUBLIC;
     COMMENT ON FUNCTION iaros.outbox_claim(text, integer, interval, timestamptz) IS
-        'Gate: gives a worker up to n messages of a channel that are due, oldest first, for the length of the lease, with the token that outbox_ack() and outbox_fail() ask for. Workers at the same time get different messages (FOR UPDATE SKIP LOCKED). A lease that ran out makes its message due again. Consent is asked for again: messages whose customer may no longer be contacted become cancelled, with the reasons in last_error. Messages tried message_max_attempts times become dead. Errors: 23503, 22023. O(n log size). SECURITY DEFINER, because operate has no direct write on the outbox.';
+        'Gate: gives a worker up to n messages of a channel that are due, oldest first, for the length of the lease, with the token that outbox_ack() and outbox_fail() ask for. Workers at the same time get different messages (FOR UPDATE SKIP LOCKED). A lease that ran out makes its message due again. Consent is asked for again, as it is now, also where as_of is past: messages whose customer may no longer be contacted become cancelled, with the reasons in last_error. Messages tried message_max_attempts times become dead. Errors: 23503 channel that does not exist, 22023 channel that does not send, n outside 1 to 10000, lease not positive or above one day, as_of infinite, before 1900 or more than 5 minutes ahead. O(n log size). SECURITY DEFINER, because operate has no direct write on the outbox.';
 
     CREATE FUNCTION iaros.outbox_ack(message_id bigint, token bigint, at timestamptz DEFAULT now())
         RETURNS boolean
@@ -546,6 +631,7 @@ IF iaros.schema_step('message', 1) THEN
         AS $gate$
     BEGIN
         PERFORM iaros.install_check();
+        PERFORM iaros.message_time_check(outbox_ack.at);
         WITH done AS (
             UPDATE iaros.outbox o SET status = 'sent', sent_at = outbox_ack.at, claimed_until = NULL, last_error = NULL
             WHERE o.message_id = outbox_ack.message_id AND o.claim_token = outbox_ack.token AND o.status = 'claimed'
@@ -559,7 +645,7 @@ IF iaros.schema_step('message', 1) THEN
     END $gate$;
     REVOKE EXECUTE ON FUNCTION iaros.outbox_ack(bigint, bigint, timestamptz) FROM PUBLIC;
     COMMENT ON FUNCTION iaros.outbox_ack(bigint, bigint, timestamptz) IS
-        'Gate: records that the provider took a message, and a message_event of kind sent. Returns false and changes nothing when the token is not that of the last claim, so that a worker which was too slow cannot overrule its successor; true again for the same token. NULL gives NULL.';
+        'Gate: records that the provider took a message, and a message_event of kind sent. Returns false and changes nothing when the token is not that of the last claim, so that a worker which was too slow cannot overrule its successor; true again for the same token. NULL gives NULL. Error: 22023 at infinite, before 1900 or more than 5 minutes ahead.';
 
     CREATE FUNCTION iaros.outbox_fail(
         message_id bigint,
@@ -578,6 +664,7 @@ IF iaros.schema_step('message', 1) THEN
         on_channel text;
     BEGIN
         PERFORM iaros.install_check();
+        PERFORM iaros.message_time_check(outbox_fail.at);
         UPDATE iaros.outbox o SET
             status = CASE WHEN permanent OR o.attempts >= max_attempts
                           THEN 'dead'::iaros.outbox_status ELSE 'failed' END,
@@ -586,14 +673,15 @@ IF iaros.schema_step('message', 1) THEN
         WHERE o.message_id = outbox_fail.message_id AND o.claim_token = outbox_fail.token AND o.status = 'claimed'
         RETURNING o.status, o.channel INTO now_is, on_channel;
         IF now_is = 'dead' THEN
+            -- Without the error: providers repeat the address in it.
             PERFORM iaros.alert_raise('outbox_dead', 'warning', on_channel,
-                format('message %s was given up: %s', outbox_fail.message_id, left(error, 200)));
+                format('message %s was given up; outbox.last_error tells why', outbox_fail.message_id));
         END IF;
         RETURN now_is;
     END $gate$;
     REVOKE EXECUTE ON FUNCTION iaros.outbox_fail(bigint, bigint, text, boolean, timestamptz) FROM PUBLIC;
     COMMENT ON FUNCTION iaros.outbox_fail(bigint, bigint, text, boolean, timestamptz) IS
-        'Gate: records that a message could not be sent and returns what becomes of it: failed (tried again after message_retry_after, doubled with each attempt, at most 6 hours) or dead (permanent, or message_max_attempts reached; raises an alert). NULL and no change when the token is not that of the last claim.';
+        'Gate: records that a message could not be sent and returns what becomes of it: failed (tried again after message_retry_after, doubled with each attempt, at most 6 hours) or dead (permanent, or message_max_attempts reached; raises an alert, which leaves the error out, since providers repeat addresses in it). NULL and no change when the token is not that of the last claim. Error: 22023 at infinite, before 1900 or more than 5 minutes ahead.';
 
     CREATE FUNCTION iaros.outbox_retry(message_id bigint) RETURNS boolean
         LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE SECURITY DEFINER
@@ -624,6 +712,8 @@ IF iaros.schema_step('message', 1) THEN
         event_kind text;
     BEGIN
         PERFORM iaros.install_check();
+        -- The clock of the provider may be ahead.
+        PERFORM iaros.message_time_check(message_event_record.occurred_at, interval '1 day');
         SELECT o.customer_id, o.channel, o.campaign_id, o.purpose INTO m
         FROM iaros.outbox o WHERE o.message_id = message_event_record.message_id;
         IF NOT FOUND THEN
@@ -654,13 +744,13 @@ IF iaros.schema_step('message', 1) THEN
             PERFORM iaros.dnc_add(m.customer_id, m.channel,
                 CASE kind WHEN 'bounced_hard' THEN 'hard_bounce' WHEN 'complained' THEN 'spam_complaint'
                           ELSE 'unsubscribe' END,
-                message_event_record.occurred_at);
+                least(message_event_record.occurred_at, now()));
         END IF;
         RETURN true;
     END $gate$;
     REVOKE EXECUTE ON FUNCTION iaros.message_event_record(bigint, iaros.message_event_kind, timestamptz, jsonb) FROM PUBLIC;
     COMMENT ON FUNCTION iaros.message_event_record(bigint, iaros.message_event_kind, timestamptz, jsonb) IS
-        'Gate: records what became of a message and draws the consequences in the same transaction: opens and clicks become an event of the customer and a touchpoint; a hard bounce, a complaint or an unsubscription puts the customer on the do-not-contact list of the channel. Returns false and changes nothing when the message has an event of that kind at that moment already. Error: P0002 message that does not exist.';
+        'Gate: records what became of a message and draws the consequences in the same transaction: opens and clicks become an event of the customer and a touchpoint; a hard bounce, a complaint or an unsubscription puts the customer on the do-not-contact list of the channel, at once even where the clock of the provider is ahead. Returns false and changes nothing when the message has an event of that kind at that moment already. Errors: P0002 message that does not exist, 22023 occurred_at infinite, before 1900 or more than a day ahead.';
 END IF;
 END $install$;
 COMMENT ON PROCEDURE @extschema@.message_install() IS

@@ -107,7 +107,7 @@ BEGIN
     ELSIF amount >= 1e12 THEN
         RAISE EXCEPTION USING
             ERRCODE = 'numeric_value_out_of_range',
-            MESSAGE = format('amount %s is too large', left(amount::text, 64)),
+            MESSAGE = format('amount "%s" is too large', left(amount::text, 64)),
             DETAIL = 'Amounts are below 1,000,000,000,000.',
             HINT = 'Give the price before the discount.';
     END IF;
@@ -120,6 +120,7 @@ CREATE FUNCTION @extschema@.promo_time_check(as_of timestamptz) RETURNS void
     SET search_path = pg_catalog, pg_temp
     AS $$
 BEGIN
+    PERFORM iaros.install_check();
     IF as_of < now() - interval '1 day' OR as_of > now() + interval '5 minutes' THEN
         RAISE EXCEPTION USING
             ERRCODE = 'invalid_parameter_value',

@@ -165,7 +165,7 @@ BEGIN
         IF abs(given::numeric) >= 1e15 THEN
             RAISE EXCEPTION USING
                 ERRCODE = 'invalid_parameter_value',
-                MESSAGE = format('number %s is too large', left(given, 64)),
+                MESSAGE = format('number "%s" is too large', left(given, 64)),
                 DETAIL = format('At %s.', place),
                 HINT = 'Numbers of rules are between -1e15 and 1e15.';
         END IF;

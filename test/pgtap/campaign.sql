@@ -1,7 +1,7 @@
 -- campaign: who may do what; whatever ticks come, in whatever order and with
 -- whatever batches, each customer gets one message for each trigger.
 BEGIN;
-SELECT plan(22);
+SELECT plan(47);
 SELECT iaros.customer_create('crm', 'q' || i, first_name => 'Q' || i, email => 'q' || i || '@example.org') FROM generate_series(1, 200) AS i;
 CREATE TEMP TABLE who AS
 SELECT k.customer_id, substr(k.external_id, 2)::integer AS n FROM iaros.customer_key k WHERE k.external_id ~ '^q[0-9]+$';
@@ -48,6 +48,72 @@ SELECT is_empty(
         iaros.campaign_occurrence('2026-01-01 00:30Z', '1 month 3 days', d, 'Europe/London') AS o,
         iaros.campaign_occurrence('2026-01-01 00:30Z', '1 month 3 days', o, 'Europe/London') AS again
       WHERE o > d OR again <> o$$, 'an occurrence is its own last occurrence, and never in the future');
+
+-- The grain of a schedule.
+SELECT is((SELECT array_agg(iaros.campaign_every_valid(e::interval)) FROM unnest(ARRAY['1 minute', '1 month', '59 seconds', '1 month -29 days', '2 days -1 hour', '-1 year 14 months -1 day', NULL]) AS e),
+    '{t,t,f,f,f,f,NULL}', 'an interval of a schedule has no part below zero');
+SELECT throws_ok($$SELECT iaros.campaign_occurrence('2026-01-01', '1 month -29 days', '2026-05-05')$$, '22023',
+    'interval "1 mon -29 days" has a part below zero', 'the kernel refuses one that has');
+SELECT throws_ok($$SELECT iaros.campaign_create('MIXED', 'x', 'email', 'promotional', every => '1 month -29 days')$$, '23514', NULL, 'and so does the table');
+SELECT is(iaros.campaign_occurrence('2026-01-31 09:00Z', '1 month', '5026-02-28 09:00Z'), '5026-02-28 09:00Z', 'three thousand years on the month still counts');
+
+-- The table itself takes no short cut past campaign_launch().
+SELECT throws_ok($$INSERT INTO iaros.campaign (code, name, channel, template, trigger_kind, status) VALUES ('SHORT', 'x', 'email', 'promotional', 'schedule', 'running')$$,
+    '55000', 'campaign "SHORT" cannot be made as running', 'a campaign begins as a draft');
+CREATE TEMP TABLE draft AS SELECT iaros.campaign_create('DRAFT', 'x', 'email', 'promotional') AS id;
+SELECT throws_ok($$UPDATE iaros.campaign SET status = 'running' FROM draft WHERE campaign_id = id$$,
+    '55000', 'campaign "DRAFT" has no audience', 'it is checked when it starts to run');
+UPDATE iaros.campaign SET segment_id = iaros.segment_find('pgtap'), template = 'no-such' FROM draft WHERE campaign_id = id;
+SELECT throws_ok($$UPDATE iaros.campaign SET status = 'approved' FROM draft WHERE campaign_id = id$$, '42704', NULL, 'and when it is approved');
+UPDATE iaros.campaign SET template = 'promotional' FROM draft WHERE campaign_id = id;
+SELECT throws_ok($$UPDATE iaros.campaign SET status = 'completed' FROM draft WHERE campaign_id = id$$,
+    '55000', 'campaign "DRAFT" is draft and cannot become completed', 'its states follow each other');
+SELECT iaros.setting_set('campaign_approval', 'true');
+SELECT throws_ok($$UPDATE iaros.campaign SET status = 'running' FROM draft WHERE campaign_id = id$$,
+    '55000', 'campaign "DRAFT" is draft and cannot become running', 'nothing runs without the approval that is asked for');
+SELECT throws_ok($$SELECT iaros.campaign_launch(id) FROM draft$$, '55000', NULL, 'by whatever way');
+SELECT iaros.setting_set('campaign_approval', 'false');
+SELECT lives_ok($$UPDATE iaros.campaign SET status = 'running' FROM draft WHERE campaign_id = id$$, 'what campaign_launch() would do is done');
+SELECT results_eq($$SELECT launched_at, schedule_at FROM iaros.campaign JOIN draft ON id = campaign_id$$, $$VALUES (now(), now())$$, 'with its times');
+SELECT throws_ok($$UPDATE iaros.campaign SET template = 'no-such' FROM draft WHERE campaign_id = id$$, '42704', NULL, 'a running campaign keeps a template that exists');
+SELECT throws_ok($$UPDATE iaros.campaign SET status = 'draft' FROM draft WHERE campaign_id = id$$, '55000', NULL, 'and does not become a draft again');
+SELECT throws_ok($$UPDATE iaros.campaign SET schedule_at = 'infinity' FROM draft WHERE campaign_id = id$$, '23514', NULL, 'no schedule at infinity');
+SELECT iaros.campaign_stop(id) FROM draft;
+SELECT throws_ok($$UPDATE iaros.campaign SET status = 'running' FROM draft WHERE campaign_id = id$$, '55000', NULL, 'what has ended stays so');
+
+-- Times: consent is that of now, whatever as_of says.
+SELECT throws_ok(format($$SELECT iaros.campaign_tick(%L)$$, at), '22023', NULL, 'no tick as of ' || label)
+FROM (VALUES ('infinity', 'infinity'), ('-infinity', '-infinity'), ((now() + interval '6 minutes')::text, 'a time to come')) AS v(at, label);
+SELECT throws_ok($$SELECT * FROM iaros.campaign_dispatch((SELECT id FROM camp), '{}', '{}', '{}', 'infinity')$$, '22023', NULL, 'no dispatch as of infinity');
+CREATE TEMP TABLE quitter AS SELECT customer_id AS id FROM who WHERE n = 3;
+SELECT iaros.consent_record(id, 'email', 'marketing', false, 'web', recorded_at => now()) FROM quitter;
+SELECT * FROM iaros.campaign_dispatch((SELECT id FROM camp), ARRAY(SELECT id FROM quitter), '{past}', '{2026-03-01 09:00Z}', '2026-03-01 09:00Z');
+SELECT is((SELECT outcome FROM iaros.campaign_send JOIN quitter ON id = customer_id WHERE trigger_key = 'past'), 'suppressed', 'a consent that was withdrawn since does not count');
+
+-- A made-up customer does not make a run skip the rest.
+SELECT * FROM iaros.campaign_dispatch((SELECT id FROM camp), '{9223372036854775807}', '{skip}', '{2026-03-01 09:00Z}', '2026-03-01 09:00Z', 'skip');
+SELECT is((SELECT last_customer_id FROM iaros.campaign_run WHERE trigger_key = 'skip'), 0::bigint, 'a run comes as far as customers exist');
+
+-- A key that is taken already holds up nobody.
+INSERT INTO iaros.outbox (idempotency_key, customer_id, channel, purpose, recipient, body, status)
+SELECT format('campaign:%s:%s:taken', camp.id, w.customer_id), w.customer_id, 'email', 'marketing', 'x', 'x', 'cancelled' FROM camp, who w WHERE w.n = 4;
+SELECT results_eq(
+    $$SELECT d.sent FROM iaros.campaign_dispatch((SELECT id FROM camp), ARRAY(SELECT customer_id FROM who WHERE n IN (4, 6)),
+        '{taken,taken}', '{2026-03-01 09:00Z,2026-03-01 09:00Z}', '2026-03-01 09:00Z') d$$, $$VALUES (1::bigint)$$, 'the others get their message');
+
+-- An alias whose master is gone: its events do not go round for ever.
+CREATE TEMP TABLE cart AS SELECT iaros.campaign_create('CART', 'x', 'email', 'abandoned-cart-1', trigger_kind => 'event', event_kind => 'cart_abandoned') AS id;
+SELECT iaros.campaign_launch(id) FROM cart;
+SELECT iaros.event_record(customer_id, 'cart_abandoned', '2026-03-01 08:00Z') FROM who WHERE n IN (7, 12);
+INSERT INTO iaros.customer_alias (customer_id, master_id, recognised_as)
+SELECT customer_id, 9223372036854775807, 9223372036854775807 FROM who WHERE n = 7;
+DELETE FROM iaros.campaign WHERE campaign_id = (SELECT id FROM draft);
+SELECT iaros.campaign_pause(id) FROM camp;
+SELECT is(iaros.campaign_tick('2026-03-01 09:00Z'), 1::bigint, 'the tick answers who is there');
+SELECT is(iaros.campaign_tick('2026-03-01 09:00Z'), 0::bigint, 'and comes to an end');
+SELECT iaros.campaign_stop(id) FROM cart;
+DELETE FROM iaros.customer_alias WHERE master_id = 9223372036854775807;
+SELECT iaros.campaign_launch(id) FROM camp;
 
 -- The three levels of access.
 CREATE ROLE campaign_read;

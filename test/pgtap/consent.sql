@@ -1,7 +1,7 @@
 -- consent: the ledger, do-not-contact, preferences, aliases; the filter
 -- equals the check.
 BEGIN;
-SELECT plan(58);
+SELECT plan(67);
 
 SELECT iaros.customer_create() AS ada, iaros.customer_create() AS bob \gset
 SELECT iaros.customer_create(kind => 'anonymous') AS visitor \gset
@@ -82,6 +82,22 @@ SELECT is(iaros.dnc_remove(:cho, 'sms', 'stop'), 1::bigint, 'an entry of the ali
 SELECT iaros.customer_separate(:visitor) AS separated \gset
 SELECT ok(pg_temp.allowed(:cho, 'marketing', 'push'), 'apart again, each has said its own');
 
+-- Clocks that are ahead: what comes later still holds.
+SELECT iaros.customer_create() AS eve \gset
+SELECT iaros.consent_record(:eve, 'email', 'marketing', true, 'form', recorded_at => now() + interval '4 minutes') AS c,
+    iaros.consent_record(:eve, 'email', 'marketing', false, 'link') AS d \gset
+SELECT is(pg_temp.codes(:eve, 'marketing', 'email', as_of => now() + interval '5 minutes'), '{consent_withdrawn}', 'a consent by a clock that is ahead does not outlast a withdrawal');
+SELECT is((SELECT max(recorded_at) FROM iaros.consent WHERE customer_id = :eve), now(), 'it is stored as of now');
+SELECT iaros.preference_set(:eve, 'all', 'deals', false, now() + interval '4 minutes') AS p,
+    iaros.preference_set(:eve, 'all', 'deals', true) AS q \gset
+SELECT is(pg_temp.codes(:eve, 'transactional', 'email', 'deals'), '{topic_excluded}', 'neither does a preference');
+SELECT iaros.dnc_add(:eve, 'sms', 'legal', now() + interval '1 hour') AS entry \gset
+SELECT is(pg_temp.codes(:eve, 'transactional', 'sms'), '{do_not_contact}', 'a do-not-contact by a clock that is ahead holds from now on');
+SELECT throws_ok(format('SELECT iaros.dnc_remove(%s, ''sms'', ''legal'', %L)', :eve, t), '22023', NULL, 'no entry ends at ' || n)
+FROM (VALUES ('infinity'::timestamptz, 'infinity'), (now() + interval '1 day', 'a time to come')) AS v(t, n);
+SELECT is(iaros.dnc_remove(:eve, 'sms', 'legal', now() + interval '4 minutes'), 1::bigint, 'a clock that is ahead ends it');
+SELECT ok(pg_temp.allowed(:eve, 'transactional', 'sms'), 'now');
+
 -- Roles: the gates write what the roles cannot.
 CREATE ROLE regress_consent_operate;
 SELECT iaros.access_grant('regress_consent_operate', 'operate') AS granted \gset
@@ -94,8 +110,10 @@ BEGIN
 EXCEPTION WHEN OTHERS THEN
     RETURN SQLSTATE;
 END $$;
+REVOKE INSERT, UPDATE ON iaros.preference FROM regress_consent_operate;
 SET LOCAL ROLE regress_consent_operate;
-SELECT pg_temp.state(format('SELECT iaros.consent_record(%s, ''post'', ''marketing'', true, ''form'')', :cho)) AS gate,
+SELECT pg_temp.state(format('SELECT iaros.preference_set(%s, ''post'', ''deals'', true)', :cho)) AS preference,
+    pg_temp.state(format('SELECT iaros.consent_record(%s, ''post'', ''marketing'', true, ''form'')', :cho)) AS gate,
     pg_temp.state(format('SELECT iaros.dnc_remove(%s, ''post'', ''stop'', now()), iaros.dnc_add(%1$s, ''post'', ''stop'')', :cho)) AS list,
     pg_temp.state(format('INSERT INTO iaros.consent (customer_id, channel, purpose, given, source) VALUES (%s, ''post'', ''marketing'', true, ''x'')', :cho)) AS insert,
     pg_temp.state('DELETE FROM iaros.dnc') AS delete \gset operate_
@@ -105,6 +123,7 @@ SELECT pg_temp.state(format('SELECT iaros.consent_record(%s, ''post'', ''marketi
     pg_temp.state('SELECT ip FROM iaros.consent') AS personal \gset read_
 RESET ROLE;
 SELECT is(:'operate_gate' || ' ' || :'operate_list', 'done done', 'a role that operates uses the gates');
+SELECT is(:'operate_preference'::text, 'done', 'also the one of preferences');
 SELECT is(:'operate_insert' || ' ' || :'operate_delete', '42501 42501', 'but does not write the ledgers');
 SELECT is(:'read_check'::text, 'done', 'a role that reads may ask');
 SELECT is(:'read_gate' || ' ' || :'read_personal', '42501 42501', 'but not record, nor see addresses');

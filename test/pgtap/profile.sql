@@ -1,6 +1,6 @@
 -- profile: what is counted and what is not, aliases, refresh and apply.
 BEGIN;
-SELECT plan(46);
+SELECT plan(48);
 SELECT iaros.customer_create() AS ada, iaros.customer_create() AS bob, iaros.customer_create(kind => 'anonymous') AS visitor \gset
 INSERT INTO iaros.fx_rate (currency, day, rate) VALUES ('EUR', '2025-01-01', 1.5);
 
@@ -76,6 +76,16 @@ SELECT is_empty('SELECT * FROM iaros.customer_profile(999999999)', 'nobody has n
 SELECT cmp_ok((SELECT as_of FROM iaros.profile WHERE customer_id = :bob), '=', '2026-01-01'::timestamptz, 'as_of is kept');
 SELECT is(iaros.profile_apply(ARRAY[:bob]::bigint[]), 1::bigint, 'the present is the default');
 SELECT ok(as_of > now() AND as_of < clock_timestamp(), 'and is when it is computed') FROM iaros.profile WHERE customer_id = :bob;
+
+-- The largest amounts and the longest times.
+SELECT iaros.customer_create() AS big \gset
+SELECT iaros.booking_record(:big, 999999999999, 'USD', '1900-01-02', departure_at => '2199-12-30', party_size => 999) AS b,
+    iaros.booking_record(:big, 999999999999, 'USD', '2025-06-01', departure_at => '2199-12-30', party_size => 999) AS c,
+    iaros.booking_record(:big, 999999999999, 'USD', '2025-06-02', departure_at => '2199-12-30', party_size => 999) AS d \gset
+SELECT lives_ok($$SELECT iaros.profile_refresh('2026-01-01')$$, 'sums of the largest amounts stop nobody''s profile');
+SELECT results_eq(format('SELECT spend_total, spend_12m, lead_days_avg > 60000, party_size_avg FROM iaros.profile WHERE customer_id = %s', :big),
+    'VALUES (2999999999997.0000, 1999999999998.0000, true, 999.00)', 'and are exact');
+DELETE FROM iaros.booking WHERE customer_id = :big;
 
 -- Refresh and apply give the same rows, for a random crowd.
 INSERT INTO iaros.customer (customer_id) SELECT 500000 + i FROM generate_series(1, 300) AS i;

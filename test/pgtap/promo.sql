@@ -1,6 +1,6 @@
 -- promo: limits, keys, aliases, the ledger and who may write it.
 BEGIN;
-SELECT plan(30);
+SELECT plan(35);
 INSERT INTO iaros.customer (customer_id, kind, source)
 SELECT i, 'known', 'manual' FROM generate_series(900001, 900020) AS i;
 SELECT iaros.promo_create('test5', 'Five uses', 'percentage', 10, max_uses => 5, max_uses_per_customer => 2);
@@ -42,6 +42,19 @@ SELECT is((SELECT reasons FROM iaros.promo_redeem('TEST_ONCE', 900011, 10, 'USD'
     ARRAY['customer_limit: the customer has used it 1 of 1 times'], 'nor can the alias');
 SELECT is((SELECT redeemed FROM iaros.promo_redeem('TEST_ONCE', 900012, 10, 'USD', 'k')), true, 'the key is known under both ids');
 SELECT is((SELECT customers FROM iaros.promo_usage('test_once')), 1::bigint, 'the usage counts one customer');
+
+-- A redemption is of now: a code of before is not redeemed under its date.
+SELECT iaros.promo_create('test_old', 'Expired', 'percentage', 10, valid_to => now() - interval '3 days');
+SELECT is((SELECT valid FROM iaros.promo_validate('TEST_OLD', 900016, 10, 'USD', now() - interval '4 days')), true, 'a promotion that was valid');
+SELECT throws_ok($$SELECT iaros.promo_redeem('TEST_OLD', 900016, 10, 'USD', 't', as_of => now() - interval '4 days')$$, '22023', NULL,
+    'is not redeemed with a time of then');
+SELECT throws_ok($$SELECT iaros.promo_redeem('TEST_FREE', 900016, 10, 'USD', 'u', as_of => now() + interval '6 minutes')$$, '22023', NULL,
+    'nor any with a time to come');
+SELECT is((SELECT count(*) FROM unnest(ARRAY[interval '-23 hours', '4 minutes', NULL]) AS d
+    CROSS JOIN LATERAL iaros.promo_redeem('TEST_FREE', 900016, 10, 'USD', 't ' || coalesce(d::text, ''), as_of => now() + d) r WHERE r.redeemed),
+    3::bigint, 'a day late, a clock ahead and no time are taken');
+SELECT is((SELECT redeemed FROM iaros.promo_redeem('TEST_FREE', 900016, 10, 'USD', 't ', as_of => '2020-01-01')), true,
+    'a key of before returns its redemption at any time');
 
 -- The booking is the customer's own.
 SELECT is((SELECT redeemed FROM iaros.promo_redeem('TEST_FREE', 900013, 50, 'USD', 'p',

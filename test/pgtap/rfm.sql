@@ -1,6 +1,6 @@
 -- rfm: refresh over bookings, aliases, windows, schemes; cells and rules.
 BEGIN;
-SELECT plan(32);
+SELECT plan(34);
 SELECT iaros.customer_create() AS ada, iaros.customer_create() AS bob, iaros.customer_create() AS cho, iaros.customer_create(kind => 'anonymous') AS visitor \gset
 INSERT INTO iaros.fx_rate (currency, day, rate) VALUES ('EUR', '2025-12-31', 2);
 
@@ -53,6 +53,12 @@ SELECT is(r || ' ' || f || ' ' || m || ' ' || scheme, '1 1 5 long', 'the period 
 SELECT iaros.setting_set('rfm_scheme', 'no_such') AS s \gset
 SELECT throws_ok('SELECT iaros.rfm_refresh()', '23503', 'RFM scheme "no_such" does not exist', 'a scheme that does not exist');
 SELECT iaros.setting_set('rfm_scheme', NULL) AS s \gset
+
+-- The largest amounts.
+SELECT iaros.customer_create() AS big \gset
+SELECT iaros.booking_record(:big, 999999999999, 'USD', '2025-06-01') AS b, iaros.booking_record(:big, 999999999999, 'USD', '2025-06-02') AS c \gset
+SELECT lives_ok($$SELECT iaros.rfm_refresh('2026-01-01')$$, 'a sum of the largest amounts stops nobody''s scores');
+SELECT is(monetary, 1999999999998.0000, 'and is exact') FROM iaros.customer_rfm WHERE customer_id = :big;
 
 -- Cells.
 SELECT is((SELECT count(*) FROM iaros.rfm_cell), 125::bigint, '125 cells');

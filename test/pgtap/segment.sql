@@ -1,6 +1,15 @@
 -- segment: who is in a segment, who entered and left, what stays.
 BEGIN;
-SELECT plan(46);
+SELECT plan(54);
+
+-- First, before expressions are cached: a backslash escapes in strings.
+SET LOCAL escape_string_warning = off;
+SET LOCAL standard_conforming_strings = off;
+SELECT lives_ok($$SELECT iaros.segment_create('Test Strings', '{"field": "booking.lastBookedAt", "operator": ">", "value": "2026-01-31T12:00:00+02:00"}')$$,
+    'a segment is made with standard_conforming_strings off');
+SELECT throws_ok($$SELECT iaros.segment_create(' Test Strings')$$, '23514', NULL, 'and its name is checked');
+SET LOCAL standard_conforming_strings = on;
+DELETE FROM iaros.segment WHERE name = 'Test Strings';
 
 INSERT INTO iaros.customer (customer_id, kind, source, country, city, birth_date) VALUES
     (900001, 'known', 'manual', 'US', 'New York', '1980-03-01'),
@@ -131,6 +140,26 @@ SELECT is((SELECT count(*) FROM iaros.segment_doctor() WHERE subject = 'segment 
 SELECT is_empty($$SELECT * FROM iaros.segment_customers('Test US')$$, 'a segment that is switched off has no customers');
 SELECT throws_ok($$DELETE FROM iaros.segment WHERE name = 'Test US'$$, '23503', NULL, 'a segment with history is not deleted');
 
+-- Rules that no plan can be made of are errors of their own.
+INSERT INTO iaros.segment_field (field, kind, expression, description) VALUES
+    ('test.gone', 'number', 'p.no_such_column', 'A column that is gone'),
+    ('test.kind', 'number', 'p.tier', 'A text that says it is a number'),
+    ('test.zero', 'number', '1 / 0 + p.booking_count', 'An error in a constant');
+SELECT iaros.segment_create('Test ' || f, jsonb_build_object('field', f, 'operator', '>', 'value', 0)) FROM unnest('{test.gone,test.kind,test.zero}'::text[]) AS f;
+SELECT iaros.segment_create('Test Fine', '{"field": "booking.daysSinceLast", "operator": "<", "value": 99999999999999}');
+SELECT iaros.segment_create('Test Age', '{"field": "customer.age", "operator": ">", "value": 18}');
+SELECT lives_ok($$SELECT iaros.segment_refresh('2026-07-05Z')$$, 'a refresh goes on without rules that cannot be planned');
+SELECT set_eq($$SELECT object FROM iaros.alert WHERE kind = 'segment_rule' AND object ~ '^Test test' AND resolved_at IS NULL$$,
+    ARRAY['Test test.gone', 'Test test.kind', 'Test test.zero'], 'each raises its alert');
+SELECT set_eq($$SELECT * FROM iaros.segment_customers('Test Fine')$$, '{900001,900002}'::bigint[], 'the others are computed');
+SELECT throws_ok($$SELECT iaros.segment_create('Test Huge', '{"field": "booking.daysSinceLast", "operator": "<", "value": 1e400}')$$, '22023', NULL,
+    'a number that overflows is refused');
+CREATE TEMP SEQUENCE asked;
+INSERT INTO iaros.segment_field (field, kind, expression, choices, description) VALUES
+    ('test.choice', 'text', 'p.tier', $$SELECT 'c' || nextval('pg_temp.asked')$$, 'Counts how often its list is read');
+SELECT iaros.segment_rule_sql('{"field": "test.choice", "operator": "IN", "value": ["c1", "c2", "c3", "c4"]}');
+SELECT is(nextval('pg_temp.asked'), 5::bigint, 'a list is read once for a value that is in it');
+
 -- A role that operates can do all this; one that reads cannot write.
 CREATE ROLE iaros_test_read;
 CREATE ROLE iaros_test_operate;
@@ -144,6 +173,8 @@ SELECT throws_ok($$UPDATE iaros.segment_field SET expression = 'pg_sleep(9) IS N
     'a role that operates cannot put SQL into fields');
 SET ROLE iaros_test_read;
 SELECT lives_ok($$SELECT * FROM iaros.segment_list(), iaros.customer_segments(900001)$$, 'a role that reads sees segments');
+SELECT is_empty($$SELECT c.error FROM iaros.segment_compile() c JOIN iaros.segment s USING (segment_id) WHERE s.name = 'Test Age' AND c.error IS NOT NULL$$,
+    'a column that the role may not read is no error of the rule');
 SELECT throws_ok($$SELECT iaros.segment_refresh()$$, '42501', NULL, 'a role that reads does not refresh');
 RESET ROLE;
 SELECT * FROM finish();

@@ -73,10 +73,15 @@ SELECT iaros.dnc_add(1001, 'email', 'mood');
 SELECT iaros.dnc_add(4711, 'email', 'legal');
 SELECT iaros.preference_set(1001, 'email', 'gossip', true);
 SELECT iaros.preference_set(1001, 'email', 'deals', true, 'infinity');
+SELECT iaros.dnc_remove(1002, 'email', 'hard_bounce', 'infinity');
+SELECT iaros.dnc_remove(1002, 'email', 'hard_bounce', '2999-01-01');
 \set VERBOSITY terse
 SELECT iaros.consent_record(1001, 'email', 'marketing', NULL, 'web');
 SELECT iaros.consent_record(1001, 'email', 'marketing', true, '');
 SELECT iaros.consent_record(1001, 'email', 'marketing', true, 'web', NULL, now(), '[]');
+SELECT iaros.dnc_add(1001, 'email', 'legal', '-infinity');
+UPDATE iaros.dnc SET removed_at = 'infinity' WHERE customer_id = 1002;
+UPDATE iaros.preference SET updated_at = 'infinity' WHERE customer_id = 1002;
 INSERT INTO iaros.purpose (purpose, description, needs_consent, legal_basis) VALUES ('x', 'x', false, 'consent');
 
 -- The ledger.

@@ -47,15 +47,16 @@ SELECT n, v.* FROM (VALUES
 CROSS JOIN LATERAL iaros.promo_validate(t.code, t.customer_id, t.amount, t.currency, t.at::timestamptz) AS v
 ORDER BY n;
 
--- Redemption, once for each key.
-SELECT redeemed, redemption_id > 0, discount, reasons FROM iaros.promo_redeem('summer20', 900001, 250.55, 'EUR', 'booking-1', as_of => '2026-07-01Z');
+-- Redemption, once for each key, of now.
+UPDATE iaros.promo SET valid = '(,)' WHERE code = 'SUMMER20';
+SELECT redeemed, redemption_id > 0, discount, reasons FROM iaros.promo_redeem('summer20', 900001, 250.55, 'EUR', 'booking-1');
 SELECT redeemed, redemption_id > 0, discount, reasons FROM iaros.promo_redeem('SUMMER20', 900001, 250.55, 'EUR', 'booking-1', as_of => '2026-10-01Z');
-SELECT redeemed, redemption_id, discount, reasons FROM iaros.promo_redeem('SUMMER20', 900001, 250.55, 'EUR', 'booking-2', as_of => '2026-07-02Z');
-SELECT redeemed, discount, reasons FROM iaros.promo_redeem('SUMMER20', 900002, 100, 'EUR', 'booking-1', as_of => '2026-07-02Z');
-SELECT redeemed, discount, reasons FROM iaros.promo_redeem('SUMMER20', 900003, 100, 'EUR', 'booking-1', as_of => '2026-07-02Z');
-SELECT redeemed, discount, reasons FROM iaros.promo_redeem('SUMMER20', 900001, 50, 'EUR', 'booking-3', as_of => '2026-12-02Z');
-SELECT redeemed, discount, reasons FROM iaros.promo_redeem('KWD', 900001, 10.333, 'KWD', 'booking-4', as_of => '2026-07-02Z');
-SELECT redeemed, discount, reasons FROM iaros.promo_redeem('MINUS500', 900001, 400, 'JPY', 'booking-5', as_of => '2026-07-02Z');
+SELECT redeemed, redemption_id, discount, reasons FROM iaros.promo_redeem('SUMMER20', 900001, 250.55, 'EUR', 'booking-2');
+SELECT redeemed, discount, reasons FROM iaros.promo_redeem('SUMMER20', 900002, 100, 'EUR', 'booking-1');
+SELECT redeemed, discount, reasons FROM iaros.promo_redeem('SUMMER20', 900003, 100, 'EUR', 'booking-1');
+SELECT redeemed, discount, reasons FROM iaros.promo_redeem('SUMMER20', 900001, 50, 'EUR', 'booking-3');
+SELECT redeemed, discount, reasons FROM iaros.promo_redeem('KWD', 900001, 10.333, 'KWD', 'booking-4');
+SELECT redeemed, discount, reasons FROM iaros.promo_redeem('MINUS500', 900001, 400, 'JPY', 'booking-5');
 SELECT redeemed, discount, reasons FROM iaros.promo_redeem('NONE', 900001, 400, 'JPY', 'booking-6');
 SELECT code, currency, redemptions, customers, amount, discount, average_discount, uses_left FROM iaros.promo_usage();
 SELECT code, uses FROM iaros.promo_list(false) WHERE uses > 0 ORDER BY 1;
@@ -71,11 +72,17 @@ SELECT iaros.promo_validate('WELCOME10', 900001, -1, 'EUR');
 SELECT iaros.promo_validate('WELCOME10', 900001, 12.345, 'EUR');
 SELECT iaros.promo_validate('WELCOME10', 900001, 1.5, 'JPY');
 SELECT iaros.promo_validate('WELCOME10', 900001, 1.0005, 'KWD');
+SELECT iaros.promo_validate('WELCOME10', 900001, 1e12, 'EUR');
+SELECT iaros.promo_validate('WELCOME10', 900001, 1e12 - 0.01, 'EUR');
 SELECT iaros.promo_validate('WELCOME10', 900001, 'NaN', 'EUR');
 SELECT iaros.promo_validate('WELCOME10', 900001, 'Infinity', 'EUR');
 SELECT iaros.promo_validate('WELCOME10', 900001, 10, 'XXQ');
 SELECT iaros.promo_validate('WELCOME10', 900001, NULL, 'EUR');
 SELECT iaros.promo_validate('WELCOME10', 900001, 10, NULL);
+SELECT iaros.promo_redeem('WELCOME10', 900001, 10, 'EUR', 'booking-8', as_of => '2020-01-01Z');
+SELECT iaros.promo_redeem('WELCOME10', 900001, 10, 'EUR', 'booking-8', as_of => '-infinity');
+SELECT iaros.promo_redeem('WELCOME10', 900001, 10, 'EUR', 'booking-8', as_of => 'infinity');
+SELECT iaros.promo_redeem('WELCOME10', 900001, 1e12, 'EUR', 'booking-8');
 UPDATE iaros.promo_redemption SET discount = 0;
 SELECT iaros.promo_create('P1', 'P', 'percentage', 10, offer => 'xyzzy');
 SELECT iaros.promo_create('P1', 'P', 'fixed', 10.005, 'EUR');

@@ -115,9 +115,10 @@ SELECT d, left(pg_temp.rule((repeat('{"logic": "AND", "rules": [', d)
     || '{"field": "booking.count", "operator": "=", "value": 1}' || repeat(']}', d))::jsonb), 60)
 FROM unnest('{19,20,500}'::integer[]) AS d;
 SELECT n, left(pg_temp.one('customer.city', 'IN', (SELECT jsonb_agg('city ' || i) FROM generate_series(1, n) AS i)), 60)
-FROM unnest('{4000,8000}'::integer[]) AS n;
+FROM unnest('{1000,1001,8000}'::integer[]) AS n;
 SELECT left(pg_temp.one('customer.totalSpend', '=', ('1' || repeat('0', 70000))::jsonb), 60);
-SELECT length(pg_temp.one('customer.totalSpend', '=', '1e40000'));
+SELECT n, pg_temp.one('booking.daysSinceLast', '>', n::jsonb) FROM unnest('{1e15,-1e400,999999999999999.9,1e-30}'::text[]) AS n;
+SELECT pg_temp.one('customer.totalSpend', 'BETWEEN', '[0, 1e400]');
 SELECT pg_temp.one(repeat('x', 5000), '=', '1');
 
 -- Values stay values.
