@@ -5,13 +5,13 @@ SET client_min_messages = warning;
 \set ON_ERROR_ROLLBACK on
 
 -- Occurrences of a schedule
-SELECT iaros.campaign_occurrence('2026-01-31 09:00Z', '1 month', d) FROM unnest(ARRAY['2026-01-31 08:59Z', '2026-01-31 09:00Z', '2026-02-28 09:00Z', '2026-03-31 08:59Z', '2026-03-31 09:00Z', '2126-07-31 10:00Z']::timestamptz[]) AS d;
-SELECT iaros.campaign_occurrence('2026-03-28 08:00Z', '1 day', '2026-03-29 12:00Z', 'Europe/Berlin') AS nine_in_berlin;
-SELECT iaros.campaign_occurrence('2026-01-01', NULL, '2026-05-05'), iaros.campaign_occurrence(NULL, '1 day', '2026-05-05') IS NULL AS null_of_null;
-SELECT iaros.campaign_occurrence('2026-01-01', '10 seconds', '2026-05-05');
+SELECT iaros.campaign_occurrence('2025-01-31 09:00Z', '1 month', d) FROM unnest(ARRAY['2025-01-31 08:59Z', '2025-01-31 09:00Z', '2025-02-28 09:00Z', '2025-03-31 08:59Z', '2025-03-31 09:00Z', '2126-07-31 10:00Z']::timestamptz[]) AS d;
+SELECT iaros.campaign_occurrence('2025-03-29 08:00Z', '1 day', '2025-03-30 12:00Z', 'Europe/Berlin') AS nine_in_berlin;
+SELECT iaros.campaign_occurrence('2025-01-01', NULL, '2025-05-05'), iaros.campaign_occurrence(NULL, '1 day', '2025-05-05') IS NULL AS null_of_null;
+SELECT iaros.campaign_occurrence('2025-01-01', '10 seconds', '2025-05-05');
 SELECT bool_and(o <= t AND o + interval '37 hours' > t) AS last_before
-FROM (SELECT timestamptz '2026-01-01' + i * interval '101 minutes' AS t FROM generate_series(0, 5000) AS i) g,
-    iaros.campaign_occurrence('2026-01-01', '37 hours', t) AS o;
+FROM (SELECT timestamptz '2025-01-01' + i * interval '101 minutes' AS t FROM generate_series(0, 5000) AS i) g,
+    iaros.campaign_occurrence('2025-01-01', '37 hours', t) AS o;
 
 BEGIN;
 SELECT count(iaros.customer_create('crm', 'k' || i, first_name => name, email => lower(name) || '@example.org', language => language)) AS made
@@ -23,7 +23,7 @@ CREATE TEMP VIEW ledger AS
 SELECT c.code, w.who, s.outcome, s.reasons, s.at
 FROM iaros.campaign_send s JOIN iaros.campaign c USING (campaign_id) JOIN who w USING (customer_id);
 -- k6 is k1 seen from another browser; k3 never agreed
-SELECT count(iaros.consent_record(customer_id, 'email', 'marketing', true, 'form', recorded_at => '2026-01-01')) FROM who WHERE who <> 'k3';
+SELECT count(iaros.consent_record(customer_id, 'email', 'marketing', true, 'form', recorded_at => '2025-01-01')) FROM who WHERE who <> 'k3';
 SELECT iaros.customer_recognise(pg_temp.id('k6'), pg_temp.id('k1'));
 SELECT iaros.segment_create('camp everyone') IS NOT NULL AS made;
 SELECT iaros.segment_member_add('camp everyone', ARRAY(SELECT customer_id FROM who));
@@ -80,38 +80,38 @@ SELECT iaros.campaign_tick(now(), 0);
 SELECT * FROM iaros.campaign_dispatch(-1, '{1}', '{x}', '{now}');
 \set VERBOSITY default
 SELECT DISTINCT status FROM iaros.campaign_list();
-SELECT iaros.campaign_tick('2026-03-01 09:00Z') AS drafts_do_nothing;
+SELECT iaros.campaign_tick('2025-03-01 09:00Z') AS drafts_do_nothing;
 
 -- A schedule: every customer once an occurrence, alias and master as one
 SELECT iaros.campaign_create('NEWS', 'Spring news', 'email', 'camp-news', segment => 'camp everyone', promo => 'welcome10',
-    schedule_at => '2026-03-01 09:00Z', every => '1 week', backlog => '2 days') AS news \gset
+    schedule_at => '2025-03-01 09:00Z', every => '1 week', backlog => '2 days') AS news \gset
 SELECT iaros.campaign_launch(:news);
-SELECT iaros.campaign_tick('2026-03-01 08:59Z') AS too_early;
-SELECT iaros.campaign_tick('2026-03-01 09:00Z', 4) AS first_batch, iaros.campaign_tick('2026-03-01 09:01Z', 4) AS second, iaros.campaign_tick('2026-03-01 09:02Z', 4) AS nothing_left;
+SELECT iaros.campaign_tick('2025-03-01 08:59Z') AS too_early;
+SELECT iaros.campaign_tick('2025-03-01 09:00Z', 4) AS first_batch, iaros.campaign_tick('2025-03-01 09:01Z', 4) AS second, iaros.campaign_tick('2025-03-01 09:02Z', 4) AS nothing_left;
 SELECT who, outcome, reasons FROM ledger WHERE code = 'NEWS' ORDER BY who;
 SELECT recipient, subject, body, status, send_after FROM iaros.outbox WHERE campaign_id = :news ORDER BY recipient;
-SELECT iaros.campaign_tick('2026-03-02 09:00Z') AS same_occurrence;
+SELECT iaros.campaign_tick('2025-03-02 09:00Z') AS same_occurrence;
 -- ticks were missed for a day: late, but sent
-SELECT iaros.consent_record(pg_temp.id('k4'), 'email', 'marketing', false, 'web', recorded_at => '2026-03-07') IS NOT NULL AS k4_withdraws;
-SELECT iaros.campaign_tick('2026-03-09 09:00Z') AS a_day_late;
-SELECT who, outcome, reasons FROM ledger WHERE code = 'NEWS' AND at = '2026-03-09 09:00Z' ORDER BY who;
+SELECT iaros.consent_record(pg_temp.id('k4'), 'email', 'marketing', false, 'web', recorded_at => '2025-03-07') IS NOT NULL AS k4_withdraws;
+SELECT iaros.campaign_tick('2025-03-09 09:00Z') AS a_day_late;
+SELECT who, outcome, reasons FROM ledger WHERE code = 'NEWS' AND at = '2025-03-09 09:00Z' ORDER BY who;
 -- later than the backlog: not sent any more
-SELECT iaros.campaign_tick('2026-03-17 09:01Z') AS too_late;
+SELECT iaros.campaign_tick('2025-03-17 09:01Z') AS too_late;
 SELECT sent, suppressed FROM iaros.campaign_list() WHERE code = 'NEWS';
 
 -- A tick that is rolled back loses nothing
 SAVEPOINT before_tick;
-SELECT iaros.campaign_tick('2026-03-22 09:00Z') AS crashed;
+SELECT iaros.campaign_tick('2025-03-22 09:00Z') AS crashed;
 ROLLBACK TO before_tick;
-SELECT count(*) FROM ledger WHERE at = '2026-03-22 09:00Z';
-SELECT iaros.campaign_tick('2026-03-22 09:00Z') AS done, iaros.campaign_tick('2026-03-22 09:00Z') AS done_again;
+SELECT count(*) FROM ledger WHERE at = '2025-03-22 09:00Z';
+SELECT iaros.campaign_tick('2025-03-22 09:00Z') AS done, iaros.campaign_tick('2025-03-22 09:00Z') AS done_again;
 SELECT count(*) AS messages, count(DISTINCT (customer_id, send_after)) AS different FROM iaros.outbox WHERE campaign_id = :news;
 
 -- Pause, launch, stop
 SELECT iaros.campaign_pause(:news);
-SELECT iaros.campaign_tick('2026-03-29 09:00Z') AS paused;
+SELECT iaros.campaign_tick('2025-03-29 09:00Z') AS paused;
 SELECT iaros.campaign_launch(:news);
-SELECT iaros.campaign_tick('2026-03-29 09:00Z') AS running_again;
+SELECT iaros.campaign_tick('2025-03-29 09:00Z') AS running_again;
 SELECT iaros.campaign_stop(:news);
 SELECT iaros.campaign_launch(:news);
 SELECT iaros.campaign_stop(:news);
@@ -119,14 +119,14 @@ SELECT detail -> 'old' ->> 'status' AS from, detail -> 'new' ->> 'status' AS to
 FROM iaros.audit_log WHERE action = 'campaign.update' AND object_key = :'news' ORDER BY audit_id;
 
 -- Once: completed when everybody was taken up
-SELECT iaros.campaign_create('ONCE', 'Once', 'email', 'camp-news', segment => 'camp everyone', schedule_at => '2026-04-01 09:00Z') AS once \gset
+SELECT iaros.campaign_create('ONCE', 'Once', 'email', 'camp-news', segment => 'camp everyone', schedule_at => '2025-04-01 09:00Z') AS once \gset
 SELECT iaros.campaign_launch(:once);
-SELECT iaros.campaign_tick('2026-04-01 09:00Z') AS taken_up, iaros.campaign_tick('2026-04-01 09:01Z') AS nothing;
+SELECT iaros.campaign_tick('2025-04-01 09:00Z') AS taken_up, iaros.campaign_tick('2025-04-01 09:01Z') AS nothing;
 SELECT status, sent, suppressed FROM iaros.campaign_list() WHERE code = 'ONCE';
 SELECT status, detail ->> 'segment' AS segment FROM iaros.campaign_get('ONCE');
-SELECT iaros.campaign_create('MISSED', 'Missed', 'email', 'camp-news', segment => 'camp everyone', schedule_at => '2026-04-01 09:00Z') AS missed \gset
+SELECT iaros.campaign_create('MISSED', 'Missed', 'email', 'camp-news', segment => 'camp everyone', schedule_at => '2025-04-01 09:00Z') AS missed \gset
 SELECT iaros.campaign_launch(:missed);
-SELECT iaros.campaign_tick('2026-04-03 09:00Z') AS missed;
+SELECT iaros.campaign_tick('2025-04-03 09:00Z') AS missed;
 SELECT status FROM iaros.campaign_list() WHERE code = 'MISSED';
 SELECT message FROM iaros.alert WHERE kind = 'campaign_missed';
 
@@ -135,24 +135,24 @@ SELECT iaros.campaign_create('CART', 'Cart', 'email', 'abandoned-cart-2', trigge
     delay => '1 hour', backlog => '1 day', not_booked_since_trigger => true, promo => 'WINBACK20', type => 'abandoned_cart') AS cart \gset
 SELECT iaros.campaign_launch(:cart);
 SELECT count(iaros.event_record(pg_temp.id(w), 'cart_abandoned', at))
-FROM (VALUES ('k1', timestamptz '2026-05-01 10:00Z'), ('k6', '2026-05-01 10:30Z'), ('k2', '2026-05-01 10:00Z'), ('k3', '2026-05-01 10:00Z'), ('k5', '2026-05-01 10:00Z'), ('k4', '2026-04-29 10:00Z')) AS v(w, at);
-SELECT iaros.booking_record(pg_temp.id('k2'), 99, 'USD', '2026-05-01 10:20Z') IS NOT NULL AS k2_booked;
-SELECT iaros.event_record(pg_temp.id('k5'), 'search', '2026-05-01 10:00Z', '{"origin": "FRA", "destination": "JFK"}') IS NOT NULL AS other_kind;
-SELECT iaros.campaign_tick('2026-05-01 10:59Z') AS within_delay;
-SELECT iaros.campaign_tick('2026-05-01 11:00Z') AS due, iaros.campaign_tick('2026-05-01 11:00Z') AS done;
-SELECT iaros.campaign_tick('2026-05-01 11:30Z') AS the_alias, iaros.campaign_tick('2026-05-01 23:30Z') AS done;
+FROM (VALUES ('k1', timestamptz '2025-05-01 10:00Z'), ('k6', '2025-05-01 10:30Z'), ('k2', '2025-05-01 10:00Z'), ('k3', '2025-05-01 10:00Z'), ('k5', '2025-05-01 10:00Z'), ('k4', '2025-04-29 10:00Z')) AS v(w, at);
+SELECT iaros.booking_record(pg_temp.id('k2'), 99, 'USD', '2025-05-01 10:20Z') IS NOT NULL AS k2_booked;
+SELECT iaros.event_record(pg_temp.id('k5'), 'search', '2025-05-01 10:00Z', '{"origin": "FRA", "destination": "JFK"}') IS NOT NULL AS other_kind;
+SELECT iaros.campaign_tick('2025-05-01 10:59Z') AS within_delay;
+SELECT iaros.campaign_tick('2025-05-01 11:00Z') AS due, iaros.campaign_tick('2025-05-01 11:00Z') AS done;
+SELECT iaros.campaign_tick('2025-05-01 11:30Z') AS the_alias, iaros.campaign_tick('2025-05-01 23:30Z') AS done;
 SELECT who, outcome, reasons, at FROM ledger WHERE code = 'CART' ORDER BY who, at;
 SELECT recipient, subject, body FROM iaros.outbox WHERE campaign_id = :cart ORDER BY recipient;
 -- a missed tick: the events of the last day are still answered
-SELECT iaros.event_record(pg_temp.id('k5'), 'cart_abandoned', '2026-05-10 10:00Z') IS NOT NULL AS again;
-SELECT iaros.campaign_tick('2026-05-11 10:59Z') AS a_day_late;
-SELECT iaros.event_record(pg_temp.id('k1'), 'cart_abandoned', '2026-05-20 10:00Z') IS NOT NULL AS again;
-SELECT iaros.campaign_tick('2026-05-21 11:00Z') AS later_than_backlog;
+SELECT iaros.event_record(pg_temp.id('k5'), 'cart_abandoned', '2025-05-10 10:00Z') IS NOT NULL AS again;
+SELECT iaros.campaign_tick('2025-05-11 10:59Z') AS a_day_late;
+SELECT iaros.event_record(pg_temp.id('k1'), 'cart_abandoned', '2025-05-20 10:00Z') IS NOT NULL AS again;
+SELECT iaros.campaign_tick('2025-05-21 11:00Z') AS later_than_backlog;
 -- sent under an alias before the two were recognised as one
-SELECT iaros.event_record(pg_temp.id('k5'), 'cart_abandoned', '2026-06-01 10:00Z') IS NOT NULL AS k5_leaves;
-SELECT iaros.campaign_tick('2026-06-01 11:00Z') AS answered;
+SELECT iaros.event_record(pg_temp.id('k5'), 'cart_abandoned', '2025-06-01 10:00Z') IS NOT NULL AS k5_leaves;
+SELECT iaros.campaign_tick('2025-06-01 11:00Z') AS answered;
 SELECT iaros.customer_recognise(pg_temp.id('k5'), pg_temp.id('k1'));
-SELECT iaros.campaign_tick('2026-06-01 11:01Z') AS not_again;
+SELECT iaros.campaign_tick('2025-06-01 11:01Z') AS not_again;
 SELECT iaros.customer_separate(pg_temp.id('k5'));
 
 -- With a segment only its members are answered
@@ -160,46 +160,46 @@ SELECT iaros.campaign_pause(:cart);
 SELECT iaros.segment_create('camp few') IS NOT NULL AS made, iaros.segment_member_add('camp few', ARRAY[pg_temp.id('k5')]);
 SELECT iaros.campaign_create('FEW', 'Few', 'email', 'abandoned-cart-1', segment => 'camp few', trigger_kind => 'event', event_kind => 'search') AS few \gset
 SELECT iaros.campaign_launch(:few);
-SELECT count(iaros.event_record(pg_temp.id(w), 'search', '2026-06-05 10:00Z', '{"origin": "FRA", "destination": "JFK"}')) FROM unnest('{k1,k5}'::text[]) AS w;
-SELECT iaros.campaign_tick('2026-06-05 10:01Z') AS members_only;
+SELECT count(iaros.event_record(pg_temp.id(w), 'search', '2025-06-05 10:00Z', '{"origin": "FRA", "destination": "JFK"}')) FROM unnest('{k1,k5}'::text[]) AS w;
+SELECT iaros.campaign_tick('2025-06-05 10:01Z') AS members_only;
 SELECT who, outcome FROM ledger WHERE code = 'FEW';
 SELECT iaros.campaign_stop(:few);
 
 -- A hard bounce keeps the next campaign away
-SELECT iaros.message_event_record(message_id, 'bounced_hard', '2026-06-06 10:00Z') FROM iaros.outbox WHERE campaign_id = :few;
-SELECT iaros.campaign_create('NEXT', 'Next', 'email', 'camp-news', segment => 'camp few', schedule_at => '2026-06-07 09:00Z') AS next \gset
+SELECT iaros.message_event_record(message_id, 'bounced_hard', '2025-06-06 10:00Z') FROM iaros.outbox WHERE campaign_id = :few;
+SELECT iaros.campaign_create('NEXT', 'Next', 'email', 'camp-news', segment => 'camp few', schedule_at => '2025-06-07 09:00Z') AS next \gset
 SELECT iaros.campaign_launch(:next);
-SELECT iaros.campaign_tick('2026-06-07 09:00Z');
+SELECT iaros.campaign_tick('2025-06-07 09:00Z');
 SELECT who, outcome, reasons FROM ledger WHERE code = 'NEXT';
 
 -- The budget is not overdrawn
-SELECT iaros.campaign_create('CHEAP', 'Cheap', 'email', 'camp-news', segment => 'camp everyone', schedule_at => '2026-07-01 09:00Z',
+SELECT iaros.campaign_create('CHEAP', 'Cheap', 'email', 'camp-news', segment => 'camp everyone', schedule_at => '2025-07-01 09:00Z',
     budget_base => 0.25, message_cost_base => 0.10) AS cheap \gset
 SELECT iaros.campaign_launch(:cheap);
-SELECT iaros.campaign_tick('2026-07-01 09:00Z', 1), iaros.campaign_tick('2026-07-01 09:01Z', 10), iaros.campaign_tick('2026-07-01 09:02Z', 10);
+SELECT iaros.campaign_tick('2025-07-01 09:00Z', 1), iaros.campaign_tick('2025-07-01 09:01Z', 10), iaros.campaign_tick('2025-07-01 09:02Z', 10);
 SELECT status, sent FROM iaros.campaign_list() WHERE code = 'CHEAP';
 SELECT message FROM iaros.alert WHERE kind = 'campaign_budget';
 
 -- A campaign whose template was broken since does not hold up the others
-SELECT iaros.campaign_create('BROKEN', 'Broken', 'email', 'camp-odd2', segment => 'camp everyone', schedule_at => '2026-08-01 09:00Z') AS broken,
+SELECT iaros.campaign_create('BROKEN', 'Broken', 'email', 'camp-odd2', segment => 'camp everyone', schedule_at => '2025-08-01 09:00Z') AS broken,
     iaros.message_template_set('camp-odd2', 'email', 'Dear {{customer.firstName}}') IS NOT NULL AS made \gset
-SELECT iaros.campaign_create('SOUND', 'Sound', 'email', 'camp-news', segment => 'camp everyone', schedule_at => '2026-08-01 09:00Z') AS sound \gset
+SELECT iaros.campaign_create('SOUND', 'Sound', 'email', 'camp-news', segment => 'camp everyone', schedule_at => '2025-08-01 09:00Z') AS sound \gset
 SELECT iaros.campaign_launch(:broken), iaros.campaign_launch(:sound);
 UPDATE iaros.message_template SET body = 'Dear {{customer.firstName' WHERE name = 'camp-odd2';
-SELECT iaros.campaign_tick('2026-08-01 09:00Z') AS sound_only;
+SELECT iaros.campaign_tick('2025-08-01 09:00Z') AS sound_only;
 SELECT code, count(*) FROM ledger WHERE code IN ('BROKEN', 'SOUND') GROUP BY code;
 SELECT object, severity FROM iaros.alert WHERE kind = 'campaign_failed';
 UPDATE iaros.message_template SET body = 'Dear {{customer.firstName}}' WHERE name = 'camp-odd2';
-SELECT iaros.campaign_tick('2026-08-01 09:05Z') AS mended;
+SELECT iaros.campaign_tick('2025-08-01 09:05Z') AS mended;
 
 -- Approval, where it is asked for
 SELECT iaros.setting_set('campaign_approval', 'true');
-SELECT iaros.campaign_create('SERIOUS', 'Serious', 'email', 'camp-news', segment => 'camp everyone', schedule_at => '2026-09-01 09:00Z', valid => '[2026-09-01,2026-09-08)') AS serious \gset
+SELECT iaros.campaign_create('SERIOUS', 'Serious', 'email', 'camp-news', segment => 'camp everyone', schedule_at => '2025-09-01 09:00Z', valid => '[2025-09-01,2025-09-08)') AS serious \gset
 SELECT iaros.campaign_launch(:serious);
 SELECT iaros.campaign_approve(:serious);
 SELECT iaros.campaign_approve(:serious);
 SELECT iaros.campaign_launch(:serious);
-SELECT iaros.campaign_tick('2026-09-08 00:00Z') AS over;
+SELECT iaros.campaign_tick('2025-09-08 00:00Z') AS over;
 SELECT status FROM iaros.campaign_list() WHERE code = 'SERIOUS';
 
 -- The ledger takes no change
