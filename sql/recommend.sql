@@ -218,7 +218,7 @@ BEGIN
                 + w.affinity * greatest(j.cabin_times, j.item_times) / (j.bookings + 1)), 4) AS points
         FROM judged j
     ), ranked AS (
-        SELECT s.*, row_number() OVER (PARTITION BY s.customer_id 
+        SELECT s.*, row_number() OVER (PARTITION BY s.customer_id
             ORDER BY s.fits DESC, CASE WHEN s.fits THEN s.points END DESC, s.offer_id) AS place
         FROM scored s
         WHERE s.fits OR refused_too
