@@ -87,6 +87,7 @@ SET client_min_messages TO warning;
 SELECT string_agg(command, ' ') AS schedule_jobs FROM iaros.jobs_schedule() \gset
 \o
 \c cron
+SET client_min_messages TO warning;
 CREATE EXTENSION IF NOT EXISTS pg_cron;
 \o /dev/null
 :schedule_jobs
