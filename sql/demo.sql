@@ -1107,6 +1107,48 @@ END $$;
 COMMENT ON FUNCTION @extschema@.demo_make_accounts(integer, bigint, date) IS
 'Step of demo_generate(): loyalty accounts, with tiers by the spend of the last year and points by what was flown.';
 
+CREATE FUNCTION @extschema@.demo_make_visitors(customers integer, seed bigint, as_of date)
+    RETURNS bigint
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+    SET timezone = 'UTC'
+    AS $$
+DECLARE
+    airports text[] := ARRAY(SELECT a.airport::text FROM iaros.demo_airports() a ORDER BY a.airport);
+    last_event bigint;
+    done bigint;
+BEGIN
+    SELECT coalesce(max(e.event_id), 0) INTO last_event FROM iaros.event e;
+    INSERT INTO iaros.customer (customer_id, kind, source, created_at, updated_at)
+    SELECT v.id, 'anonymous', 'demo', v.seen_at, v.seen_at
+    FROM (SELECT customers + n AS id,
+              as_of - interval '1 second' * (3600 + iaros.chance_int(customers + n, seed, 400, 180 * 86400)) AS seen_at
+          FROM generate_series(1, customers / 20) AS n) v;
+    GET DIAGNOSTICS done = ROW_COUNT;
+    INSERT INTO iaros.customer_identifier (customer_id, kind, value, is_primary, source, created_at)
+    SELECT c.customer_id, 'cookie', md5(format('visitor %s of %s', c.customer_id, seed)), true, 'demo', c.created_at
+    FROM iaros.customer c WHERE c.kind = 'anonymous';
+    INSERT INTO iaros.event (customer_id, event_id, kind, occurred_at, received_at, source, session_id, properties)
+    SELECT c.customer_id, last_event + row_number() OVER (ORDER BY c.customer_id, k), x.kind, x.at, x.at, 'demo',
+        'v' || c.customer_id, CASE x.kind WHEN 'search' THEN jsonb_build_object('origin', x.origin, 'destination', x.destination) ELSE '{}' END
+    FROM iaros.customer c
+    CROSS JOIN LATERAL generate_series(0, iaros.chance_int(c.customer_id, seed, 401, 4)) AS k
+    CROSS JOIN LATERAL (SELECT CASE WHEN k % 2 = 1 THEN 'search' ELSE 'page_view' END, c.created_at + interval '40 seconds' * k,
+        airports[1 + iaros.chance_int(c.customer_id, seed, 402 + k, cardinality(airports) / 2)],
+        airports[1 + cardinality(airports) / 2 + iaros.chance_int(c.customer_id, seed, 410 + k, cardinality(airports) - cardinality(airports) / 2)]
+        ) AS x(kind, at, origin, destination)
+    WHERE c.kind = 'anonymous';
+    -- A third logs in later and is recognised.
+    INSERT INTO iaros.customer_alias (customer_id, master_id, recognised_as, reason, created_at)
+    SELECT c.customer_id, m.id, m.id, 'login', c.created_at + interval '10 minutes'
+    FROM iaros.customer c
+    CROSS JOIN LATERAL (VALUES ((1 + iaros.chance_int(c.customer_id, seed, 421, customers))::bigint)) AS m(id)
+    WHERE c.kind = 'anonymous' AND iaros.chance(c.customer_id, seed, 420) < 1.0 / 3;
+    RETURN done;
+END $$;
+COMMENT ON FUNCTION @extschema@.demo_make_visitors(integer, bigint, date) IS
+'Step of demo_generate(): anonymous visitors, one for twenty customers, with a cookie and some events in the 180 days before as_of; a third of them is recognised as a customer.';
+
 -- Engine ------------------------------------------------------------------
 
 CREATE FUNCTION @extschema@.demo_check(customers integer, seed bigint, as_of date)
@@ -1244,7 +1286,7 @@ BEGIN
     PERFORM iaros.demo_check(demo_generate.customers, demo_generate.seed, demo_generate.as_of);
     parts := iaros.demo_strip();
     FOREACH step IN ARRAY ARRAY['partitions', 'rates', 'people', 'customers', 'attributes', 'trips', 'bookings',
-        'items', 'booking_events', 'visits', 'visit_events', 'touchpoints', 'conversions', 'accounts',
+        'items', 'booking_events', 'visits', 'visit_events', 'touchpoints', 'conversions', 'accounts', 'visitors',
         'constraints', 'statistics']
     LOOP
         began := clock_timestamp();
@@ -1267,7 +1309,7 @@ BEGIN
         'customers', demo_generate.customers, 'seed', demo_generate.seed, 'as_of', demo_generate.as_of));
 END $$;
 COMMENT ON FUNCTION @extschema@.demo_generate(integer, bigint, date) IS
-'Fills an empty database with a seeded airline: so many customers with about 10 bookings and 50 events each over the 24 months before as_of, in all tables that a customer may have rows in. Returns each step with the rows it wrote and its milliseconds, and tells them by NOTICE as it goes. The same arguments give the same rows, as long as base currency, rates and airports are the same; all rows have source demo. What was planted: demo_truth_customers(), demo_truth_personas(), demo_truth_channels(), demo_truth_baskets(). Writes an audit row. For the owner of the tables; locks them until the transaction ends. Errors: 22023 arguments out of range, 55000 there are customers already, 0A000 base currency that the demo does not use, P0002 airport missing. Linear in customers.';
+'Fills an empty database with a seeded airline: so many customers with about 10 bookings and 50 events each over the 24 months before as_of, in all tables that a customer may have rows in, and one anonymous visitor for twenty customers. Returns each step with the rows it wrote and its milliseconds, and tells them by NOTICE as it goes. The same arguments give the same rows, as long as base currency, rates and airports are the same; all rows have source demo. What was planted: demo_truth_customers(), demo_truth_personas(), demo_truth_channels(), demo_truth_baskets(). Writes an audit row. For the owner of the tables; locks them until the transaction ends. Errors: 22023 arguments out of range, 55000 there are customers already, 0A000 base currency that the demo does not use, P0002 airport missing. Linear in customers.';
 
 CREATE FUNCTION @extschema@.demo_finish() RETURNS bigint
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
