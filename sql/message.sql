@@ -159,7 +159,7 @@ CREATE FUNCTION @extschema@.message_time_check(
     AS $$
 BEGIN
     PERFORM iaros.install_check();
-    IF at IS NULL OR at < '1900-01-01 00:00Z' OR at > now() + ahead THEN
+    IF at IS NULL OR NOT iaros.time_valid(at) OR at > now() + ahead THEN
         RAISE EXCEPTION USING
             ERRCODE = 'invalid_parameter_value',
             MESSAGE = format('time "%s" is out of range', coalesce(at::text, 'NULL')),

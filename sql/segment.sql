@@ -733,26 +733,22 @@ CREATE FUNCTION @extschema@.segment_refresh(as_of timestamptz DEFAULT now())
 DECLARE
     managed bigint[];
     cases text;
-    broken record;
+    errors jsonb;
     changed bigint;
 BEGIN
     PERFORM iaros.install_check();
     -- One refresh at a time: the next one starts from what this one wrote.
     PERFORM pg_advisory_xact_lock(hashtextextended('iaros.segment_refresh', 0));
-    FOR broken IN
-        SELECT s.name, k.error FROM iaros.segment_compile() k
-        JOIN iaros.segment s ON s.segment_id = k.segment_id
-        WHERE k.error IS NOT NULL ORDER BY s.segment_id
-    LOOP
-        PERFORM iaros.alert_raise('segment_rule', 'error', broken.name,
-            format('the rule of segment "%s" cannot be computed: %s', broken.name, broken.error));
-    END LOOP;
     -- A segment whose rule is broken is not managed: its customers stay.
     SELECT coalesce(array_agg(k.segment_id) FILTER (WHERE k.error IS NULL), '{}'),
            string_agg(format('CASE WHEN %s THEN %s END', k.condition, k.segment_id), ', ' ORDER BY k.segment_id)
-               FILTER (WHERE k.condition IS NOT NULL)
-    INTO managed, cases
+               FILTER (WHERE k.condition IS NOT NULL),
+           coalesce(jsonb_object_agg(k.segment_id, k.error) FILTER (WHERE k.error IS NOT NULL), '{}')
+    INTO managed, cases, errors
     FROM iaros.segment_compile() k;
+    PERFORM iaros.alert_raise('segment_rule', 'error', s.name,
+        format('the rule of segment "%s" cannot be computed: %s', s.name, errors ->> s.segment_id::text))
+    FROM iaros.segment s WHERE errors ? s.segment_id::text ORDER BY s.segment_id;
     EXECUTE format($q$
         WITH computed AS (
             SELECT p.customer_id, array_remove(ARRAY[%s]::bigint[], NULL) AS segment_ids %s),

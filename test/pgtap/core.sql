@@ -1,6 +1,6 @@
 -- core: settings, rates, partitions, installation.
 BEGIN;
-SELECT plan(39);
+SELECT plan(40);
 
 -- Settings.
 SELECT is(iaros.setting_get('base_currency'), 'USD', 'a setting has its default');
@@ -26,6 +26,15 @@ SELECT throws_ok($$SELECT iaros.setting_set('fx_max_age_days', '-1')$$, '22023',
 SELECT throws_ok($$SELECT iaros.setting_set('fx_max_age_days', '99999999999')$$, '22023', NULL, 'nor beyond integer');
 SELECT throws_ok($$SELECT iaros.setting_set('brand_time_zone', 'nowhere/x')$$, '22023', NULL, 'a time zone must exist');
 SELECT is(iaros.setting_set('brand_time_zone', 'Europe/Berlin'), 'Europe/Berlin', 'and is taken when it does');
+
+-- In parallel workers, too.
+SET LOCAL parallel_setup_cost = 0;
+SET LOCAL parallel_tuple_cost = 0;
+SET LOCAL force_parallel_mode = on;
+SELECT results_eq(
+    $$SELECT iaros.setting_get(name), count(*) FROM iaros.setting, generate_series(1, 1000) WHERE name = 'brand_time_zone' GROUP BY 1$$,
+    $$VALUES ('Europe/Berlin', 1000::bigint)$$, 'a parallel plan reads the same value');
+RESET force_parallel_mode;
 
 -- A row that somebody broke on purpose is no setting, and no crash.
 SAVEPOINT broken;

@@ -28,4 +28,5 @@ ROLLBACK;
 
 -- Levels.
 SELECT level, count(*) > 0 AS some FROM iaros.access_functions() GROUP BY 1 ORDER BY 1;
-SELECT iaros.jobs_place() IN ('here', 'elsewhere', 'nowhere') AS place;
+-- In the private cluster pg_cron lives in a database of its own.
+SELECT iaros.jobs_place();
