@@ -105,35 +105,14 @@ COMMENT ON PROCEDURE @extschema@.install() IS
 -- Engine: sources of rows -------------------------------------------------
 
 CREATE FUNCTION @extschema@.source_query(source text) RETURNS text
-    LANGUAGE plpgsql STABLE PARALLEL SAFE
-    AS $$
-DECLARE
-    -- No SET clause, since names are looked up in the caller's path: every
-    -- name here is qualified.
-    relation regclass;
-BEGIN
-    PERFORM iaros.install_check();
-    IF source IS NULL OR source OPERATOR(pg_catalog.!~) '[^[:space:]]' THEN
-        RAISE EXCEPTION USING
-            ERRCODE = 'invalid_parameter_value',
-            MESSAGE = 'source is empty',
-            HINT = 'Give the name of a relation, or a query.';
-    END IF;
-    IF source OPERATOR(pg_catalog.!~) '^[[:space:]]*("([^"]|"")+"|[[:alpha:]_][[:alnum:]_$]*)([.]("([^"]|"")+"|[[:alpha:]_][[:alnum:]_$]*))*[[:space:]]*$' THEN
-        -- A new line, since the query may end with a comment.
-        RETURN pg_catalog.concat(pg_catalog.regexp_replace(source, '[[:space:]]*;?[[:space:]]*$', ''), E'\n');
-    END IF;
-    relation := pg_catalog.to_regclass(source);
-    IF relation IS NULL THEN
-        RAISE EXCEPTION USING
-            ERRCODE = 'undefined_table',
-            MESSAGE = pg_catalog.format('relation "%s" does not exist', pg_catalog.btrim(source)),
-            HINT = 'A source is the name of a relation, with its schema unless that is in search_path, or a query.';
-    END IF;
-    RETURN pg_catalog.format('TABLE %s', relation);
-END $$;
+    AS 'MODULE_PATHNAME' LANGUAGE C STABLE PARALLEL SAFE;
 COMMENT ON FUNCTION @extschema@.source_query(text) IS
 'Returns a source of rows as a query that can stand in FROM (...): the name of a relation, looked up in the caller''s search_path, becomes TABLE name; all else is taken as a query, without a semicolon at its end. Runs with the caller''s path and rights. Errors: 22023 empty or NULL, 42P01 no such relation.';
+
+CREATE FUNCTION @extschema@.source_support(internal) RETURNS internal
+    AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION @extschema@.source_support(internal) IS
+'Planner support of functions whose first argument is a source and that return a row a customer: estimates a tenth of the rows of the relation.';
 
 -- Engine: partitions by month ---------------------------------------------
 
@@ -462,7 +441,11 @@ BEGIN
         WHEN 'integer' THEN RETURN value::integer >= 0;
         WHEN 'number' THEN RETURN value::numeric NOT IN ('NaN', 'Infinity', '-Infinity');
         WHEN 'interval' THEN RETURN value::interval >= interval '0';
-        WHEN 'time_zone' THEN RETURN timestamptz '2000-01-01 00:00+00' AT TIME ZONE value IS NOT NULL;
+        -- Not CET and the like: SQL takes those for abbreviations, without
+        -- summer time, other code for the zones of that name.
+        WHEN 'time_zone' THEN RETURN value IN ('UTC', 'GMT')
+            OR EXISTS (SELECT FROM pg_timezone_names n WHERE n.name = value)
+                AND NOT EXISTS (SELECT FROM pg_timezone_abbrevs a WHERE a.abbrev = upper(value));
         WHEN 'currency' THEN RETURN iaros.currency_minor_unit(value) IS NOT NULL;
         ELSE RETURN true;
     END CASE;
@@ -470,7 +453,7 @@ EXCEPTION WHEN data_exception THEN
     RETURN false;
 END $$;
 COMMENT ON FUNCTION @extschema@.setting_valid(@extschema@.setting_kind, text) IS
-'Tells whether a text reads as a value of a kind of setting: true or false, a whole number from 0 to 2147483647, a finite number, any text, an interval that is not negative, a currency of ISO 4217 that has a minor unit, a time zone. NULL gives NULL.';
+'Tells whether a text reads as a value of a kind of setting: true or false, a whole number from 0 to 2147483647, a finite number, any text, an interval that is not negative, a currency of ISO 4217 that has a minor unit, a time zone by its full name (Europe/Paris; not CET, which SQL takes for an abbreviation). NULL gives NULL.';
 
 CREATE FUNCTION @extschema@.setting_define(
     name text,
@@ -643,8 +626,12 @@ BEGIN ATOMIC
         ('rfm_scheme', 'reference', 'open'),
         ('rfm_threshold', 'reference', 'open'),
         ('rfm_segment', 'reference', 'open'),
-        ('rfm_cell', 'reference', 'open'),
-        ('customer_rfm', 'customer', 'open'),
+        ('rfm_segment_map', 'reference', 'open'),
+        ('rfm_segment_rule', 'reference', 'open'),
+        ('rfm_stored', 'customer', 'ledger'),
+        ('rfm_history', 'customer', 'ledger'),
+        ('rfm_change', 'local', 'ledger'),
+        ('rfm_run', 'local', 'ledger'),
         -- segment
         ('segment_field', 'reference', 'ledger'),
         ('segment', 'reference', 'open'),
@@ -716,6 +703,16 @@ BEGIN ATOMIC
         ('customer', 'customer_deleted', 'audit'),
         ('booking', 'booking_base_insert', 'derive'),
         ('booking', 'booking_base_update', 'derive'),
+        ('customer_alias', 'rfm_alias_insert', 'log'),
+        ('customer_alias', 'rfm_alias_update', 'log'),
+        ('customer_alias', 'rfm_alias_delete', 'log'),
+        ('customer_alias', 'rfm_alias_truncate', 'log'),
+        ('customer', 'rfm_customer_delete', 'clean'),
+        ('customer', 'rfm_customer_truncate', 'clean'),
+        ('booking', 'rfm_booking_insert', 'log'),
+        ('booking', 'rfm_booking_update', 'log'),
+        ('booking', 'rfm_booking_delete', 'log'),
+        ('booking', 'rfm_booking_truncate', 'log'),
         ('consent', 'consent_guard', 'guard'),
         ('segment', 'segment_rule_check', 'check'),
         ('promo', 'promo_audit', 'audit'),
@@ -726,7 +723,7 @@ BEGIN ATOMIC
     ) AS t(relation, trigger, purpose);
 END;
 COMMENT ON FUNCTION @extschema@.trigger_roles() IS
-'Returns the triggers that iaros puts on its tables and why: cache (drop copies), audit (write an audit row), check (refuse), derive (fill a column), guard (a ledger takes no update). Distribution replaces those on customer tables by jobs.';
+'Returns the triggers that iaros puts on its tables and why: cache (drop copies), audit (write an audit row), check (refuse), derive (fill a column), guard (a ledger takes no update), log (note for a later run what changed), clean (delete what has no foreign key). Distribution replaces those on customer tables by jobs.';
 
 -- Schema ------------------------------------------------------------------
 

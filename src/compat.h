@@ -36,6 +36,14 @@ extern PGDLLEXPORT void _PG_init(void);
 		return &my_finfo;                                                     \
 	}                                                                         \
 	extern int no_such_variable
+
+/* Input errors are soft from PostgreSQL 16 on. */
+#define ereturn(context, dummy_value, ...)                                    \
+	do                                                                        \
+	{                                                                         \
+		(void) (context);                                                     \
+		ereport(ERROR, __VA_ARGS__);                                          \
+	} while (0)
 #endif
 
 #endif /* IAROS_COMPAT_H */

@@ -3,6 +3,7 @@
 
 #include "core/core.h"
 #include "fmgr.h"
+#include "rfm/rfm.h"
 
 PG_MODULE_MAGIC;
 
@@ -13,4 +14,5 @@ void
 _PG_init(void)
 {
 	core_init();
+	rfm_init();
 }

@@ -5,6 +5,8 @@
 #include "catalog/namespace.h"
 #include "commands/trigger.h"
 #include "core.h"
+#include "core/scan.h"
+#include "core/stream.h"
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "utils/inval.h"
@@ -33,6 +35,8 @@ core_init(void)
 {
 	CacheRegisterRelcacheCallback(core_cache_callback, (Datum) 0);
 	setting_init();
+	scan_init();
+	stream_init();
 }
 
 /* Returns the OID of a table of ours, InvalidOid when it does not exist. */

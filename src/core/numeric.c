@@ -31,6 +31,9 @@
 #define NUM_BASE 10000
 #define NUM_BASE_DIGITS 4
 
+/* So many base 10000 digits always fit 64 bits. */
+#define NUM_WHOLE_DIGITS 4
+
 /* Bounds of the scale in SQL, those of numeric itself. */
 #define NUM_SCALE_MAX NUMERIC_MAX_SCALE
 #define NUM_SCALE_MIN (-NUMERIC_MAX_SCALE)
@@ -131,6 +134,28 @@ num_shift(int64 *value, int power)
 }
 
 /*
+ * The same for a scale of whole base 10000 digits, which that of money is:
+ * no digit is split. False, too, when the number may not fit.
+ */
+static inline bool
+num_scaled_whole(const NumericView *view, int scale, int64 *result)
+{
+	/* Base 10000 digits down to the scale. */
+	int ndigits = view->weight + 1 + scale / NUM_BASE_DIGITS;
+	int64 sum = 0;
+	int i = 0;
+
+	if (ndigits > NUM_WHOLE_DIGITS || view->ndigits > ndigits)
+		return false;
+	for (; i < view->ndigits; i++)
+		sum = sum * NUM_BASE + num_digit(view, i);
+	for (; i < ndigits; i++)
+		sum *= NUM_BASE;
+	*result = view->negative ? -sum : sum;
+	return true;
+}
+
+/*
  * Writes value * 10^scale to *result; false when value is not finite, has
  * digits other than zero below the scale, or the product is no int64.
  */
@@ -143,6 +168,8 @@ core_numeric_scaled(Numeric value, int scale, int64 *result)
 
 	if (!num_open(value, &view))
 		return false;
+	if (scale % NUM_BASE_DIGITS == 0 && num_scaled_whole(&view, scale, result))
+		return true;
 
 	/* Summed as a negative number, whose range is one larger. */
 	for (i = 0; i < view.ndigits; i++)

@@ -33,7 +33,9 @@ BEGIN
             (SELECT string_agg(CASE
                 WHEN u.name = 'customer_ids' THEN '''{1,2}'''
                 WHEN u.name = 'source' AND p.proname ~ '^(consent_filter|recommend_offers)$' THEN '''SELECT 1'''
-                WHEN u.name IN ('source', 'query') AND p.proname ~ '^rfm_compute$'
+                WHEN u.name = 'source' AND p.proname ~ '^rfm_(grid|heatmap)$'
+                    THEN '''iaros.customer_rfm'''
+                WHEN u.name IN ('source', 'query') AND p.proname ~ '^rfm_(compute|migration)$'
                     THEN '''SELECT 1::bigint AS customer_id, now() AS at, 1::numeric AS amount'''
                 WHEN u.name = 'channel' THEN '''email'''
                 WHEN u.name = 'purpose' THEN '''marketing'''
@@ -53,6 +55,7 @@ BEGIN
                 WHEN t.typtype = 'r' THEN '''(,)'''
                 WHEN t.typname = 'regclass' THEN '''pg_class'''
                 WHEN t.typname = 'inet' THEN '''127.0.0.1'''
+                WHEN t.typname = 'rfm_state' THEN 'NULL'
                 ELSE '''x''' END || '::' || t.oid::regtype, ', ' ORDER BY u.n)
              FROM unnest(p.proargtypes::oid[], p.proargnames[1:p.pronargs]) WITH ORDINALITY AS u(typ, name, n)
              JOIN pg_type t ON t.oid = u.typ) AS args

@@ -1,6 +1,6 @@
 -- core: settings, rates, partitions, installation.
 BEGIN;
-SELECT plan(40);
+SELECT plan(41);
 
 -- Settings.
 SELECT is(iaros.setting_get('base_currency'), 'USD', 'a setting has its default');
@@ -25,6 +25,7 @@ SELECT throws_ok(format('SELECT iaros.setting_get(%L)', repeat('x', 100)), '4270
 SELECT throws_ok($$SELECT iaros.setting_set('fx_max_age_days', '-1')$$, '22023', NULL, 'a number of days is not negative');
 SELECT throws_ok($$SELECT iaros.setting_set('fx_max_age_days', '99999999999')$$, '22023', NULL, 'nor beyond integer');
 SELECT throws_ok($$SELECT iaros.setting_set('brand_time_zone', 'nowhere/x')$$, '22023', NULL, 'a time zone must exist');
+SELECT throws_ok($$SELECT iaros.setting_set('brand_time_zone', 'CET')$$, '22023', NULL, 'and be no abbreviation');
 SELECT is(iaros.setting_set('brand_time_zone', 'Europe/Berlin'), 'Europe/Berlin', 'and is taken when it does');
 
 -- In parallel workers, too.
