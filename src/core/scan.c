@@ -28,6 +28,7 @@
 typedef struct ScanShared
 {
 	int nworkers;
+	double rows; /* of the plan below, a guess */
 	Size args_size;
 	/* nworkers dsa_pointers, then the arguments of the sink */
 	dsa_pointer published[FLEXIBLE_ARRAY_MEMBER];
@@ -94,7 +95,7 @@ scan_exec(CustomScanState *css)
 	TupleTableSlot *slot;
 
 	if (scan->state == NULL)
-		scan->state = sink->begin(scan->args);
+		scan->state = sink->begin(scan->args, scan->shared->rows);
 	for (;;)
 	{
 		CHECK_FOR_INTERRUPTS();
@@ -142,6 +143,7 @@ scan_share(CustomScanState *css, ParallelContext *context, void *coordinate)
 	ScanShared *shared = coordinate;
 
 	shared->nworkers = context->nworkers;
+	shared->rows = css->ss.ps.plan->plan_rows;
 	shared->args_size = scan->args_size;
 	for (int i = 0; i < shared->nworkers; i++)
 		shared->published[i] = InvalidDsaPointer;

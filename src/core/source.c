@@ -7,6 +7,7 @@
 #include "access/htup_details.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_statistic.h"
 #include "catalog/pg_type.h"
 #include "core.h"
 #include "core/scan.h"
@@ -206,6 +207,38 @@ core_source_open(const char *text)
 	return source;
 }
 
+/*
+ * Estimates how many different values a column of a source has: what is
+ * known of the table's column that it comes from, 0 when nothing is.
+ */
+double
+core_source_distinct(const CoreSource *source, int attno)
+{
+	const TargetEntry *column = list_nth(source->tree->targetList, attno - 1);
+	HeapTuple statistic = NULL;
+	HeapTuple relation;
+	double distinct = 0;
+
+	/* Of a partitioned table those of its parts together. */
+	for (int inherited = 0; inherited <= 1 && statistic == NULL; inherited++)
+		statistic = SearchSysCache3(
+			STATRELATTINH, ObjectIdGetDatum(column->resorigtbl),
+			Int16GetDatum(column->resorigcol), BoolGetDatum(inherited));
+	if (statistic == NULL)
+		return 0;
+	distinct = ((Form_pg_statistic) GETSTRUCT(statistic))->stadistinct;
+	ReleaseSysCache(statistic);
+	if (distinct >= 0)
+		return distinct;
+	/* As a share of the rows. */
+	relation = SearchSysCache1(RELOID, ObjectIdGetDatum(column->resorigtbl));
+	if (!HeapTupleIsValid(relation))
+		return 0;
+	distinct *= -Max(((Form_pg_class) GETSTRUCT(relation))->reltuples, 0);
+	ReleaseSysCache(relation);
+	return distinct;
+}
+
 /* DestReceiver: nothing to prepare. */
 static void
 source_startup(DestReceiver *self, int operation, TupleDesc desc)
@@ -292,7 +325,8 @@ core_source_run(CoreSource *source, const CoreSink *sink, const void *args,
 				Size size)
 {
 	ErrorContextCallback callback;
-	void *state = sink->begin(args);
+	PlannedStmt *plan;
+	void *state;
 	MemoryContext context = AllocSetContextCreate(
 		CurrentMemoryContext, "iaros source", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext caller = MemoryContextSwitchTo(context);
@@ -301,7 +335,11 @@ core_source_run(CoreSource *source, const CoreSink *sink, const void *args,
 	callback.arg = source->query;
 	callback.previous = error_context_stack;
 	error_context_stack = &callback;
-	source_execute(source, sink, state, source_plan(source, sink), args, size);
+	plan = source_plan(source, sink);
+	MemoryContextSwitchTo(caller);
+	state = sink->begin(args, plan->planTree->plan_rows);
+	MemoryContextSwitchTo(context);
+	source_execute(source, sink, state, plan, args, size);
 	error_context_stack = callback.previous;
 	MemoryContextSwitchTo(caller);
 	MemoryContextDelete(context);

@@ -24,7 +24,7 @@
 typedef struct CoreSink
 {
 	const char *name;
-	void *(*begin)(const void *args);
+	void *(*begin)(const void *args, double rows); /* rows: a guess */
 	void (*receive)(void *state, TupleTableSlot *slot);
 	dsa_pointer (*publish)(void *state, dsa_area *area);
 	void (*merge)(void *state, dsa_area *area, dsa_pointer published);
@@ -41,6 +41,7 @@ typedef struct CoreSource
 extern void core_sink_register(const CoreSink *sink);
 extern char *core_source_query(const char *source);
 extern CoreSource *core_source_open(const char *source);
+extern double core_source_distinct(const CoreSource *source, int attno);
 extern void *core_source_run(CoreSource *source, const CoreSink *sink,
 							 const void *args, Size size);
 

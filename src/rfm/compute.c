@@ -48,6 +48,7 @@ typedef struct ComputeArgs
 {
 	char zone[TZ_STRLEN_MAX + 1]; /* of times without zone */
 	uint64 salt;
+	double customers; /* so many are expected in a relation, 0: not known */
 	TimestampTz since;
 	TimestampTz until;
 	int16 attnos[FIELD_COUNT]; /* 0 when the source has no such column */
@@ -366,13 +367,14 @@ purchases_get(Datum value, Oid type)
 
 /* Sink: begins a table. */
 static void *
-compute_begin(const void *bytes)
+compute_begin(const void *bytes, double rows)
 {
 	ComputeState *state = palloc(sizeof(ComputeState));
 
 	memcpy(&state->args, bytes, sizeof(ComputeArgs));
 	state->table = rfm_table_create(CurrentMemoryContext, state->args.since,
-									state->args.until, state->args.salt);
+									state->args.until, state->args.salt,
+									Min(state->args.customers, rows));
 	state->zone = rfm_zone(state->args.zone);
 	state->days = palloc(DAY_CACHE * sizeof(DayStart));
 	for (int i = 0; i < DAY_CACHE; i++)
@@ -508,6 +510,7 @@ compute_open(TupleDesc desc, const NullableDatum *params)
 	args_bind(&args, source->desc,
 			  params[5].isnull ? NULL : DatumGetArrayTypeP(params[5].value),
 			  TupleDescAttr(desc, RFM_COLUMN_SCORE)->atttypid, changed_only);
+	args.customers = core_source_distinct(source, args.attnos[FIELD_CUSTOMER]);
 	state = core_source_run(source, &compute_sink, &args, sizeof(args));
 	return rfm_result(state->table, scheme, changed_only);
 }

@@ -50,9 +50,10 @@ cuts_score(const ScoreCuts *cuts, int64 value, int64 customer)
 	int score = 1;
 
 	for (int i = 0; i < cuts->n; i++)
-		score += value > cuts->cuts[i].value ||
-				 (value == cuts->cuts[i].value &&
-				  customer >= cuts->cuts[i].customer);
+		/* Without branches, which nobody could predict. */
+		score += (value > cuts->cuts[i].value) |
+				 ((value == cuts->cuts[i].value) &
+				  (customer >= cuts->cuts[i].customer));
 	return score;
 }
 

@@ -114,7 +114,7 @@ state_create(MemoryContext parent, TimestampTz since, TimestampTz until)
 								  state_time(since), state_time(until))));
 	state = state_make(parent);
 	state->table = rfm_table_create(state->hdr.eoh_context, since, until,
-									rfm_table_salt());
+									rfm_table_salt(), 0);
 	return state;
 }
 

@@ -23,13 +23,16 @@
 #define TABLE_BITS_MIN 4
 #define TABLE_BITS_MAX 40
 
+/* What is expected may be wrong: no more than 256 MB for that. */
+#define TABLE_BITS_EXPECTED 23
+
 /* So many customers tell how many of a table are new to another. */
 #define TABLE_SAMPLE 1024
 
 #define TABLE_HUGE_PAGE ((Size) 2 * 1024 * 1024)
 
 /* Smaller tables are in the cache: nothing to wait for. */
-#define TABLE_BATCH_FROM 4096
+#define TABLE_BATCH_BITS 14
 
 /* What a worker leaves in shared memory; entries and wide amounts follow. */
 typedef struct TablePublished
@@ -99,6 +102,15 @@ table_allocate(MemoryContext context, int bits)
 	return entries;
 }
 
+/* Lets the rows of a large table wait. */
+static void
+table_create_batch(RfmTable *table)
+{
+	if (table->batch == NULL && table->bits >= TABLE_BATCH_BITS)
+		table->batch =
+			MemoryContextAlloc(table->context, RFM_BATCH * sizeof(RfmRow));
+}
+
 /* Doubles the number of slots. */
 static void
 table_grow(RfmTable *table)
@@ -113,9 +125,7 @@ table_grow(RfmTable *table)
 			*table_find(table, old[i].customer,
 						rfm_table_slot(table, old[i].customer)) = old[i];
 	pfree(old);
-	if (table->batch == NULL && table->used >= TABLE_BATCH_FROM)
-		table->batch =
-			MemoryContextAlloc(table->context, RFM_BATCH * sizeof(RfmRow));
+	table_create_batch(table);
 }
 
 /*
@@ -133,10 +143,25 @@ rfm_table_salt(void)
 	return salt;
 }
 
-/* Makes an empty table; all its memory is in the context. */
+/* Returns the size of a table for so many customers, not above a limit. */
+static int
+table_bits(double expected)
+{
+	int bits = TABLE_BITS_MIN;
+
+	while (bits < TABLE_BITS_EXPECTED &&
+		   (UINT64CONST(3) << bits) / 4 < expected)
+		bits++;
+	return bits;
+}
+
+/*
+ * Makes an empty table, for as many customers as are expected; all its
+ * memory is in the context.
+ */
 RfmTable *
 rfm_table_create(MemoryContext context, TimestampTz since, TimestampTz until,
-				 uint64 salt)
+				 uint64 salt, double expected)
 {
 	RfmTable *table = MemoryContextAllocZero(context, sizeof(RfmTable));
 
@@ -144,8 +169,9 @@ rfm_table_create(MemoryContext context, TimestampTz since, TimestampTz until,
 	table->since = since;
 	table->until = until;
 	table->salt = salt;
-	table->bits = TABLE_BITS_MIN;
+	table->bits = table_bits(expected);
 	table->entries = table_allocate(context, table->bits);
+	table_create_batch(table);
 	table->nobody.last = DT_NOBEGIN;
 	return table;
 }
@@ -489,9 +515,14 @@ rfm_table_entries(RfmTable *table)
 
 	if (table->nbatch > 0)
 		rfm_table_flush(table);
+	/* Without a branch: every second slot is free, at random. */
 	for (uint64 i = 0; i < nslots; i++)
-		if (table->entries[i].flags & RFM_USED)
-			table->entries[n++] = table->entries[i];
+	{
+		bool used = (table->entries[i].flags & RFM_USED) != 0;
+
+		table->entries[n] = table->entries[i];
+		n += used;
+	}
 	Assert(n == table->used);
 	table->bits = 0;
 	return table->entries;

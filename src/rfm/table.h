@@ -77,7 +77,8 @@ typedef struct RfmTable
 /* table.c */
 extern uint64 rfm_table_salt(void);
 extern RfmTable *rfm_table_create(MemoryContext context, TimestampTz since,
-								  TimestampTz until, uint64 salt);
+								  TimestampTz until, uint64 salt,
+								  double expected);
 extern void rfm_table_flush(RfmTable *table);
 extern void rfm_table_add_slow(RfmTable *table, const RfmRow *row);
 extern void rfm_table_add_wide(RfmTable *table, const RfmRow *row,

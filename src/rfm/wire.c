@@ -538,7 +538,7 @@ rfm_wire_read(const bytea *bytes, MemoryContext context)
 	until = wire_get_fixed(&reader);
 	if (since >= until)
 		wire_error("Its window is empty.");
-	table = rfm_table_create(context, since, until, rfm_table_salt());
+	table = rfm_table_create(context, since, until, rfm_table_salt(), 0);
 	table->undated = wire_get_limited(&reader, PG_INT64_MAX,
 									  "There are too many purchases.");
 	wire_get_nobody(&reader, table);

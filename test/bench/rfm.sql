@@ -10,7 +10,7 @@ FROM generate_series(1::bigint, :rows) AS i;
 ANALYZE public.bench_booking;
 
 SELECT pg_temp.bench('rfm_compute ntile',
-    $$SELECT customer_id, recency_days, frequency, monetary, iaros.rfm_r(score)::integer, iaros.rfm_f(score)::integer, iaros.rfm_m(score)::integer
+    $$SELECT customer_id, recency_days, frequency, monetary, iaros.rfm_r(score)::integer AS r, iaros.rfm_f(score)::integer AS f, iaros.rfm_m(score)::integer AS m
       FROM iaros.rfm_compute('public.bench_booking', 'ntile', '2026-01-01 00:00+00')$$,
     $$WITH g AS (
           SELECT customer_id, '2026-01-01'::date - (max(at) AT TIME ZONE 'UTC')::date AS recency_days,
@@ -18,8 +18,8 @@ SELECT pg_temp.bench('rfm_compute ntile',
           FROM public.bench_booking WHERE at <= '2026-01-01 00:00+00'
           GROUP BY customer_id
       )
-      SELECT customer_id, recency_days, frequency, monetary, ntile(5) OVER (ORDER BY recency_days DESC, customer_id),
-          ntile(5) OVER (ORDER BY frequency, customer_id), ntile(5) OVER (ORDER BY monetary, customer_id)
+      SELECT customer_id, recency_days, frequency, monetary, ntile(5) OVER (ORDER BY recency_days DESC, customer_id) AS r,
+          ntile(5) OVER (ORDER BY frequency, customer_id) AS f, ntile(5) OVER (ORDER BY monetary, customer_id) AS m
       FROM g$$,
     :rows);
 
@@ -42,7 +42,7 @@ SELECT pg_temp.bench('rfm_compute quantile, counted',
 SELECT pg_temp.bench('rfm_agg',
     $$SELECT customers, purchases, amount, last_at
       FROM iaros.rfm_summary((SELECT iaros.rfm_agg(customer_id, at, amount) FROM public.bench_booking))$$,
-    $$SELECT count(*), sum(n)::bigint, sum(amount), max(at)
+    $$SELECT count(*) AS customers, sum(n)::bigint AS purchases, sum(amount) AS amount, max(at) AS last_at
       FROM (SELECT customer_id, count(*) AS n, sum(amount) AS amount, max(at) AS at FROM public.bench_booking GROUP BY customer_id) g$$,
     :rows);
 ROLLBACK;
