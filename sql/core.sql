@@ -112,7 +112,7 @@ COMMENT ON FUNCTION @extschema@.source_query(text) IS
 CREATE FUNCTION @extschema@.source_support(internal) RETURNS internal
     AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION @extschema@.source_support(internal) IS
-'Planner support of functions whose first argument is a source and that return a row a customer: estimates a tenth of the rows of the relation.';
+'Planner support of functions whose first argument is a source and that return a row a customer: estimates a tenth of the rows of the relation, and a cost for each of its rows.';
 
 -- Engine: partitions by month ---------------------------------------------
 

@@ -343,6 +343,12 @@ BEGIN
                     CASE WHEN last.next_at <= until THEN last.as_of ELSE until END, until, terms.zone)
             END,
             whole, terms.segments_hash IS DISTINCT FROM last.segments_hash, until, terms.zone, run, recorded AND NOT astray);
+        IF NOT recorded THEN
+            RAISE NOTICE USING
+                MESSAGE = format('rfm_history is not written as of %s', until),
+                DETAIL = CASE WHEN until > began THEN 'That is in the future.'
+                    ELSE format('It is written as of %s already.', last.recorded_at) END;
+        END IF;
         IF astray THEN
             PERFORM iaros.rfm_fold_history(until);
         END IF;

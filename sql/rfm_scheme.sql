@@ -230,6 +230,12 @@ BEGIN
             'Choose one with iaros.setting_set(''rfm_scheme'', ...).'
         WHERE NOT EXISTS (SELECT FROM iaros.rfm_scheme s WHERE s.scheme = iaros.setting_get('rfm_scheme'));
     RETURN QUERY
+        SELECT 'info'::iaros.alert_severity, format('RFM scheme %s', s.scheme),
+            'it is in use and gives no segments, since it names no map',
+            format('UPDATE iaros.rfm_scheme SET segment_map = ''standard'' WHERE scheme = %L.', s.scheme)
+        FROM iaros.rfm_scheme s
+        WHERE s.scheme = iaros.setting_get('rfm_scheme') AND s.segment_map IS NULL;
+    RETURN QUERY
         SELECT CASE WHEN l.scheme = iaros.setting_get('rfm_scheme') THEN 'error' ELSE 'warning' END::iaros.alert_severity,
             format('RFM scheme %s', l.scheme), format('its thresholds for %s cannot be used', l.dimension), l.problem
         FROM iaros.rfm_bounds_list() l
@@ -257,7 +263,7 @@ BEGIN
         ORDER BY m.map, u.rank;
 END $$;
 COMMENT ON FUNCTION @extschema@.rfm_doctor() IS
-'Findings of doctor() about RFM: a scheme in use that does not exist, thresholds that are not complete or do not ascend, maps with cells that no rule holds or rules that hold no cell.';
+'Findings of doctor() about RFM: a scheme in use that does not exist or has no map, thresholds that are not complete or do not ascend, maps with cells that no rule holds or rules that hold no cell.';
 
 -- Engine: migration -------------------------------------------------------
 

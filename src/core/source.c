@@ -17,6 +17,7 @@
 #include "nodes/nodeFuncs.h"
 #include "nodes/parsenodes.h"
 #include "nodes/supportnodes.h"
+#include "optimizer/cost.h"
 #include "optimizer/optimizer.h"
 #include "parser/analyze.h"
 #include "parser/scansup.h"
@@ -373,33 +374,56 @@ source_estimate(const char *source)
 	return rows;
 }
 
+/* Estimates the rows of the source of a call, -1 when that is not known. */
+static double
+source_estimate_call(Node *call)
+{
+	Const *source;
+
+	if (call == NULL || !is_funcclause(call))
+		return -1;
+	source = linitial(((FuncExpr *) call)->args);
+	if (!IsA(source, Const) || source->constisnull ||
+		source->consttype != TEXTOID)
+		return -1;
+	return source_estimate(TextDatumGetCString(source->constvalue));
+}
+
 PG_FUNCTION_INFO_V1(source_support);
 
 /*
  * SQL: source_support(internal), a planner support function: estimates the
- * rows of a function that returns a row a customer of its first argument, a
- * source. Calling it also loads the library, and so core/stream.c, before
- * plans are made.
+ * cost and the rows of a function that returns a row a customer of its first
+ * argument, a source. Calling it also loads the library, and so
+ * core/stream.c, before plans are made.
  */
 Datum
 source_support(PG_FUNCTION_ARGS)
 {
 	Node *request = (Node *) PG_GETARG_POINTER(0);
-	SupportRequestRows *rows = (SupportRequestRows *) request;
-	Const *source;
-	double estimate;
+	double rows;
 
-	if (!IsA(request, SupportRequestRows) || !is_funcclause(rows->node))
-		PG_RETURN_POINTER(NULL);
-	source = linitial(((FuncExpr *) rows->node)->args);
-	if (!IsA(source, Const) || source->constisnull ||
-		source->consttype != TEXTOID)
-		PG_RETURN_POINTER(NULL);
-	estimate = source_estimate(TextDatumGetCString(source->constvalue));
-	if (estimate < 0)
-		PG_RETURN_POINTER(NULL);
-	rows->rows = clamp_row_est(estimate / SOURCE_ROWS_PER_CUSTOMER);
-	PG_RETURN_POINTER(request);
+	if (IsA(request, SupportRequestRows))
+	{
+		rows = source_estimate_call(((SupportRequestRows *) request)->node);
+		if (rows < 0)
+			PG_RETURN_POINTER(NULL);
+		((SupportRequestRows *) request)->rows =
+			clamp_row_est(rows / SOURCE_ROWS_PER_CUSTOMER);
+		PG_RETURN_POINTER(request);
+	}
+	if (IsA(request, SupportRequestCost))
+	{
+		rows = source_estimate_call(((SupportRequestCost *) request)->node);
+		if (rows < 0)
+			PG_RETURN_POINTER(NULL);
+		/* Reading, and a handful of steps a row. */
+		((SupportRequestCost *) request)->startup =
+			rows * (cpu_tuple_cost + 4 * cpu_operator_cost);
+		((SupportRequestCost *) request)->per_tuple = cpu_operator_cost;
+		PG_RETURN_POINTER(request);
+	}
+	PG_RETURN_POINTER(NULL);
 }
 
 PG_FUNCTION_INFO_V1(source_query);

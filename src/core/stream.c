@@ -18,6 +18,7 @@
 #include "miscadmin.h"
 #include "nodes/extensible.h"
 #include "nodes/makefuncs.h"
+#include "optimizer/clauses.h"
 #include "optimizer/cost.h"
 #include "optimizer/optimizer.h"
 #include "optimizer/pathnode.h"
@@ -38,7 +39,8 @@ typedef struct CoreStreamState
 	CustomScanState css;
 	const CoreStream *stream;
 	Oid function;
-	List *args; /* ExprStates */
+	List *args;        /* ExprStates */
+	Bitmapset *params; /* on which they depend */
 	bool *wanted;
 	MemoryContext context;
 	CoreRows *rows; /* NULL before the first row */
@@ -270,6 +272,7 @@ stream_begin(CustomScanState *css, EState *estate, int eflags)
 		elog(ERROR, "function %u is no stream", state->function);
 	stream_check_rights(state->function);
 	state->args = ExecInitExprList(scan->custom_exprs, &css->ss.ps);
+	state->params = pull_paramids((Expr *) scan->custom_exprs);
 	state->wanted =
 		palloc0(list_length(scan->custom_scan_tlist) * sizeof(bool));
 	foreach (cell, (List *) lsecond(scan->custom_private))
@@ -348,7 +351,8 @@ stream_rescan(CustomScanState *css)
 	CoreStreamState *state = (CoreStreamState *) css;
 
 	state->next = 0;
-	if (css->ss.ps.chgParam != NULL)
+	/* A condition may have changed alone: the rows are the same. */
+	if (bms_overlap(css->ss.ps.chgParam, state->params))
 	{
 		state->rows = NULL;
 		MemoryContextReset(state->context);

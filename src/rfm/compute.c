@@ -91,8 +91,9 @@ field_error_type(SourceField field, const char *column, Oid type)
 						   format_type_be(type)),
 					errdetail("It stands for %s. %s", field_names[field],
 							  wanted[field]),
-					errhint("Cast it in a query as the source, or leave it "
-							"out.")));
+					field < FIELD_NEEDED
+						? errhint("Make it one in a query as the source.")
+						: errhint("Leave it out in a query as the source.")));
 }
 
 /* Tells whether a column of this type can stand for the field. */
@@ -188,7 +189,8 @@ column_named(TupleDesc desc, const char *name)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_COLUMN),
 				 errmsg("column \"%s\" of the source does not exist", name),
-				 errdetail("The source has %s.", column_list(desc))));
+				 errdetail("The source has %s.", column_list(desc)),
+				 errhint("Names are taken as they are, case included.")));
 	return attno;
 }
 
@@ -225,7 +227,8 @@ columns_find(TupleDesc desc, ArrayType *named, int *attnos)
 
 /*
  * Binds the columns of a source to the fields. Scores and news are read only
- * where they are asked for.
+ * where they are asked for, and like numbers of purchases only where columns
+ * go by our names.
  */
 static void
 args_bind(ComputeArgs *args, TupleDesc desc, ArrayType *named, Oid rfm,
@@ -235,9 +238,10 @@ args_bind(ComputeArgs *args, TupleDesc desc, ArrayType *named, Oid rfm,
 
 	columns_find(desc, named, attnos);
 	for (int field = FIELD_NEEDED; field < FIELD_COUNT; field++)
-		attnos[field] = field == FIELD_PURCHASES || changed_only
-							? column_find(desc, field_names[field])
-							: 0;
+		attnos[field] =
+			named == NULL && (field == FIELD_PURCHASES || changed_only)
+				? column_find(desc, field_names[field])
+				: 0;
 	for (int field = 0; field < FIELD_COUNT; field++)
 		if (attnos[field] > 0)
 			field_bind(args, field, desc, attnos[field], rfm);
@@ -434,13 +438,13 @@ compute_add(ComputeState *state, TupleTableSlot *slot)
 	row.at = args->types[FIELD_AT] == TIMESTAMPTZOID
 				 ? DatumGetTimestampTz(slot->tts_values[at])
 				 : time_convert(state, slot->tts_values[at]);
-	if (row.at > args->until)
-		return;
 	nobody = slot->tts_isnull[customer];
 	if (!nobody)
 		row.customer = integer_get(slot->tts_values[customer],
 								   args->types[FIELD_CUSTOMER]);
-	if (unlikely(TIMESTAMP_IS_NOBEGIN(row.at)))
+	if (row.at > args->until && !TIMESTAMP_IS_NOEND(row.at))
+		return;
+	if (unlikely(TIMESTAMP_NOT_FINITE(row.at)))
 		rfm_error_not_finite(nobody ? NULL : &row.customer, "time");
 	if (unlikely(args->more))
 		compute_read_more(args, slot, &row);

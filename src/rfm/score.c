@@ -192,15 +192,7 @@ score_frequency(const RfmScheme *scheme, const RfmScored *scored, uint64 n,
 	ScoreCuts cuts = {0};
 
 	for (uint64 i = 0; i < n; i++)
-	{
 		values[i] = scored->entries[i].purchases;
-		if (values[i] < 0)
-			ereport(ERROR, (errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
-							errmsg("frequency of a customer is negative"),
-							errdetail("Customer " INT64_FORMAT " has %d.",
-									  scored->entries[i].customer,
-									  scored->entries[i].purchases)));
-	}
 	if (scheme->frequency_bounds == NULL)
 		cuts_by_rank(&cuts, scheme, values, scored->entries, n);
 	else
@@ -292,6 +284,21 @@ score_partition(RfmEntry *entries, uint64 n, bool lapsed)
 	return end;
 }
 
+/* Raises an error when more purchases were taken back than there were. */
+static void
+score_check(const RfmEntry *entries, uint64 n)
+{
+	for (uint64 i = 0; i < n; i++)
+		if (entries[i].purchases < 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+					 errmsg("frequency of a customer is negative"),
+					 errdetail("Customer " INT64_FORMAT " has %d.",
+							   entries[i].customer, entries[i].purchases),
+					 errhint("A row that takes a purchase back needs the "
+							 "time of that purchase.")));
+}
+
 /* Adds the scores of one dimension to the cells: worth 100, 10 or 1. */
 static void
 score_add(RfmScored *scored, uint64 n, const ScoreCuts *cuts,
@@ -308,10 +315,12 @@ rfm_score(RfmTable *table, const RfmScheme *scheme)
 {
 	RfmScored *scored = palloc0(sizeof(RfmScored));
 	RfmEntry *entries = rfm_table_entries(table);
-	uint64 n = score_partition(entries, table->used, scheme->lapsed);
+	uint64 n;
 	int64 *values;
 	ScoreCuts cuts;
 
+	score_check(entries, table->used);
+	n = score_partition(entries, table->used, scheme->lapsed);
 	scored->table = table;
 	scored->entries = entries;
 	scored->n = table->used;

@@ -217,10 +217,10 @@ state_add(RfmTable *table, FunctionCallInfo fcinfo)
 		return;
 	}
 	row.at = PG_GETARG_TIMESTAMPTZ(2);
-	if (row.at > table->until)
-		return;
 	if (!nobody)
 		row.customer = PG_GETARG_INT64(1);
+	if (row.at > table->until && !TIMESTAMP_IS_NOEND(row.at))
+		return;
 	if (TIMESTAMP_NOT_FINITE(row.at))
 		rfm_error_not_finite(nobody ? NULL : &row.customer, "time");
 	if (!PG_ARGISNULL(3))
@@ -301,6 +301,26 @@ rfm_state_merge(PG_FUNCTION_ARGS)
 					   state_time(state->table->until),
 					   state_time(other->since), state_time(other->until))));
 	rfm_table_merge(state->table, other);
+	PG_RETURN_STATE(state);
+}
+
+PG_FUNCTION_INFO_V1(rfm_state_since);
+
+/* SQL: rfm_state_since(state rfm_state, since timestamptz) */
+Datum
+rfm_state_since(PG_FUNCTION_ARGS)
+{
+	TimestampTz since = PG_GETARG_TIMESTAMPTZ(1);
+	RfmState *state = state_copy(PG_GETARG_DATUM(0), CurrentMemoryContext);
+
+	if (since < state->table->since || since >= state->table->until)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("the window of an rfm_state cannot begin at %s",
+							   state_time(since)),
+						errdetail("It is after %s and not after %s.",
+								  state_time(state->table->since),
+								  state_time(state->table->until))));
+	rfm_table_since(state->table, since);
 	PG_RETURN_STATE(state);
 }
 
@@ -430,6 +450,22 @@ state_check_as_of(const RfmTable *table, TimestampTz as_of)
 				 errhint("Aggregate with FILTER (WHERE at <= as_of).")));
 }
 
+/* Warns when a state counts other purchases than the scheme means. */
+static void
+state_warn_window(const RfmTable *table, const RfmScheme *scheme)
+{
+	if (TIMESTAMP_IS_NOBEGIN(scheme->since) || table->since == scheme->since)
+		return;
+	ereport(WARNING,
+			(errcode(ERRCODE_WARNING),
+			 errmsg("the rfm_state counts purchases after %s, scheme \"%s\" "
+					"those after %s",
+					state_time(table->since), scheme->name,
+					state_time(scheme->since)),
+			 errhint("Give rfm_agg() that window, or rfm_state_since() the "
+					 "states of days before they are merged.")));
+}
+
 /* Opens rfm_rows(): scores a copy of the state. */
 static CoreRows *
 rows_open(TupleDesc desc, const NullableDatum *params)
@@ -443,6 +479,7 @@ rows_open(TupleDesc desc, const NullableDatum *params)
 		return palloc0(sizeof(CoreRows));
 	copy = state_copy(params[0].value, CurrentMemoryContext);
 	state_check_as_of(copy->table, scheme->until);
+	state_warn_window(copy->table, scheme);
 	return rfm_result(copy->table, scheme, false);
 }
 

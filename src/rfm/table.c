@@ -290,15 +290,18 @@ entry_add(RfmTable *table, RfmEntry *entry, int64 amount)
 static inline void
 table_apply(RfmTable *table, RfmEntry *entry, const RfmRow *row)
 {
+	/* To take a purchase back is not to buy. */
+	TimestampTz bought = row->purchases < 0 ? DT_NOBEGIN : row->at;
+
 	if (!(entry->flags & RFM_USED))
 	{
 		entry->customer = row->customer;
-		entry->last = row->at;
+		entry->last = bought;
 		entry->flags = RFM_USED;
 		table->used++;
 	}
-	else if (row->at > entry->last)
-		entry->last = row->at;
+	else if (bought > entry->last)
+		entry->last = bought;
 	if (row->score != 0)
 		entry->score = row->score;
 	if (row->changed)
@@ -501,6 +504,35 @@ rfm_table_merge(RfmTable *table, const RfmTable *other)
 	}
 	table_merge_rest(table, &other->nobody, other->nobody_amount,
 					 other->undated);
+}
+
+/*
+ * Lets the window of a table begin later: customers who did not buy since
+ * keep their last purchase, the others what they bought.
+ */
+void
+rfm_table_since(RfmTable *table, TimestampTz since)
+{
+	uint64 nslots = UINT64CONST(1) << table->bits;
+
+	table->since = since;
+	for (uint64 i = 0; i < nslots; i++)
+	{
+		RfmEntry *entry = &table->entries[i];
+
+		if (!(entry->flags & RFM_USED) || entry->last > since)
+			continue;
+		if (entry->flags & RFM_WIDE)
+			hash_search(table->wide, &entry->customer, HASH_REMOVE, NULL);
+		entry->flags &= ~RFM_WIDE;
+		entry->purchases = 0;
+		entry->sum = 0;
+	}
+	if (table->nobody.last > since)
+		return;
+	table->nobody.purchases = 0;
+	table->nobody.sum = 0;
+	table->nobody_amount = NULL;
 }
 
 /*

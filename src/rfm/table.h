@@ -86,6 +86,7 @@ extern void rfm_table_add_wide(RfmTable *table, const RfmRow *row,
 extern void rfm_table_add_nobody(RfmTable *table, const RfmRow *row,
 								 Numeric wide);
 extern void rfm_table_merge(RfmTable *table, const RfmTable *other);
+extern void rfm_table_since(RfmTable *table, TimestampTz since);
 extern RfmEntry *rfm_table_entries(RfmTable *table);
 extern Numeric rfm_table_amount(const RfmTable *table, const RfmEntry *entry);
 extern Numeric rfm_table_nobody_amount(const RfmTable *table);

@@ -1,7 +1,7 @@
 -- rfm: schemes, their thresholds, maps and terms; scores on both sides of
 -- every bound; rfm_compute() against a plain reference; migration; picture.
 BEGIN;
-SELECT plan(108);
+SELECT plan(109);
 
 -- What rfm_compute() means, in plain SQL.
 CREATE FUNCTION pg_temp.rfm_reference(
@@ -302,7 +302,7 @@ SELECT results_eq($$SELECT severity::text, subject, finding FROM iaros.rfm_docto
 SELECT throws_ok($$SELECT iaros.rfm_compute('purchase', 'euro')$$, '22023', 'invalid thresholds of RFM scheme "euro" for recency', 'which are errors');
 SELECT throws_ok($$SELECT iaros.rfm_compute('purchase', 'mixed')$$, '22023', 'invalid thresholds of RFM scheme "mixed" for recency', 'both');
 SELECT iaros.setting_set('rfm_scheme', 'euro') AS s \gset
-SELECT is((SELECT severity::text FROM iaros.rfm_doctor() WHERE subject = 'RFM scheme euro'), 'error', 'more so in the scheme that is in use');
+SELECT is((SELECT severity::text FROM iaros.rfm_doctor() WHERE subject = 'RFM scheme euro' AND finding LIKE 'its thresholds%'), 'error', 'more so in the scheme that is in use');
 SELECT iaros.setting_set('rfm_scheme', 'no_such') AS s \gset
 SELECT is((SELECT finding FROM iaros.rfm_doctor() WHERE subject = 'setting rfm_scheme'), 'the scheme "no_such" does not exist', 'as is a scheme in use that does not exist');
 SELECT throws_ok($$SELECT iaros.rfm_compute('purchase')$$, '23503', 'RFM scheme "no_such" does not exist', 'for rfm_compute() too');
@@ -390,6 +390,10 @@ SELECT is((SELECT customers_share || ' ' || monetary_share FROM iaros.rfm_grid('
 SELECT is((SELECT to_segment || ' ' || share FROM iaros.rfm_migration('2020-01-01', '2026-01-10', 'sale', 'threshold')), 'Promising 1.0000', 'in rfm_migration()');
 SELECT is((SELECT count(*) FROM iaros.consent_filter('SELECT customer_id FROM sale', 'transactional', 'email')), 1::bigint, 'and in consent_filter()');
 SELECT throws_ok($$SELECT iaros.rfm_compute('nowhere')$$, '42P01', 'relation "nowhere" does not exist', 'a relation that is missing is named');
+
+UPDATE iaros.rfm_scheme SET segment_map = NULL WHERE scheme = 'quantile';
+SELECT iaros.setting_set('rfm_scheme', 'quantile');
+SELECT is((SELECT count(*) FROM iaros.rfm_doctor() d WHERE d.subject = 'RFM scheme quantile' AND d.severity = 'info' AND d.finding LIKE '%names no map'), 1::bigint, 'a scheme in use without a map is found');
 
 SELECT * FROM finish();
 ROLLBACK;

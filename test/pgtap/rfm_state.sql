@@ -2,7 +2,7 @@
 -- windows, in parallel and merged from any split; its forms, its size, and
 -- what is no state.
 BEGIN;
-SELECT plan(77);
+SELECT plan(88);
 SELECT setseed(0.75);
 SET LOCAL client_min_messages TO error;
 
@@ -203,13 +203,43 @@ SELECT is((SELECT count(DISTINCT s::text) FROM unnest(ARRAY[
 -- Windows.
 SELECT results_eq(
     $$SELECT (iaros.rfm_summary(iaros.rfm_agg(c, t::timestamptz, 1, '2026-01-01Z', '2026-02-01Z'))).*
-      FROM (VALUES (1, '2026-01-01Z'), (1, '2026-01-01 00:00:00.000001Z'), (1, '2026-02-01Z'), (1, '2026-02-01 00:00:00.000001Z'), (2, '2025-01-01Z'), (3, '2026-03-01Z'), (NULL, '2025-06-01Z'), (4, 'infinity')) AS v(c, t)$$,
+      FROM (VALUES (1, '2026-01-01Z'), (1, '2026-01-01 00:00:00.000001Z'), (1, '2026-02-01Z'), (1, '2026-02-01 00:00:00.000001Z'), (2, '2025-01-01Z'), (3, '2026-03-01Z'), (NULL, '2025-06-01Z')) AS v(c, t)$$,
     $$VALUES (2::bigint, 2::bigint, 2::numeric, '2026-02-01Z'::timestamptz, '2026-01-01Z'::timestamptz, '2026-02-01Z'::timestamptz, 0::bigint, 0::bigint)$$,
     'a window is (since, until]; purchases before it count for the last one only, those after not at all');
 SELECT results_eq(
     $$SELECT customer_id, recency_days, frequency, monetary FROM iaros.rfm_rows((SELECT iaros.rfm_agg(c, t::timestamptz, 1, '2026-01-01Z', '2026-02-01Z')
       FROM (VALUES (1, '2026-01-11Z'), (2, '2025-02-01Z'), (NULL, '2025-06-01Z')) AS v(c, t)), 'ntile', '2026-02-01Z') ORDER BY 1$$,
     $$VALUES (1::bigint, 21, 1::bigint, 1::numeric), (2, 365, 0, 0), (NULL, 245, 0, 0)$$, 'as its rows say');
+SELECT throws_ok($$SELECT iaros.rfm_agg(1, 'infinity', 1, '2026-01-01Z', '2026-02-01Z')$$, '22003', NULL, 'an infinite time is no time after the window');
+SELECT ok(iaros.rfm_state_send((SELECT iaros.rfm_merge(iaros.rfm_state_since(d.state, '2024-03-01Z')) FROM (
+        SELECT iaros.rfm_agg(customer_id, at, amount) AS state FROM iaros.t_purchase GROUP BY date_trunc('day', at AT TIME ZONE 'UTC' - interval '1 microsecond')) AS d))
+    = iaros.rfm_state_send((SELECT iaros.rfm_agg(customer_id, at, amount, '2024-03-01Z', NULL) FROM iaros.t_purchase)),
+    'states of days whose window is made to begin later add up to the aggregate with that window');
+SELECT throws_ok($$SELECT iaros.rfm_state_since(iaros.rfm_agg(1, '2026-01-01', 1, '2025-01-01', '2026-02-01'), '2024-12-31')$$, '22023', NULL, 'not earlier');
+SELECT throws_ok($$SELECT iaros.rfm_state_since(iaros.rfm_agg(1, '2026-01-01', 1, '2025-01-01', '2026-02-01'), '2026-02-01')$$, '22023', NULL, 'and not at the end');
+SELECT is(iaros.rfm_state_send(iaros.rfm_state_merge(iaros.rfm_state_since(iaros.rfm_agg(1, '2025-01-01', 1e30), '2025-06-01'), iaros.rfm_agg(1, '2026-01-01', 1e-9, '2025-06-01', NULL))),
+    iaros.rfm_state_send(iaros.rfm_agg(1, '2026-01-01', 1e-9, '2025-06-01', NULL)), 'of a wide amount before the window nothing is left');
+
+-- Rows that take back, times that are none, columns that are not asked for.
+SELECT results_eq($$SELECT customer_id, recency_days, frequency, monetary FROM iaros.rfm_compute(
+        $q$SELECT * FROM (VALUES (1, timestamptz '2025-12-01', 500, 1), (1, '2025-12-20', -500, -1), (1, '2025-11-01', 70, 1)) AS v(customer_id, at, amount, purchases)$q$, 'ntile', '2026-01-01')$$,
+    $$VALUES (1::bigint, 31, 1::bigint, 70::numeric)$$, 'a purchase that is taken back is none, and to take it back is not to buy');
+SELECT throws_ok($$SELECT * FROM iaros.rfm_compute($q$SELECT 1 AS customer_id, now() AS at, 5 AS amount, -1 AS purchases$q$, 'ntile_12_months')$$, '22003', NULL, 'there must be one to take back');
+SELECT throws_ok($$SELECT * FROM iaros.rfm_compute($q$SELECT 1, 'infinity'::timestamptz, 5$q$, 'ntile', '2026-01-01')$$, '22003', NULL, 'infinity is no time after as_of');
+SELECT throws_ok($$SELECT * FROM iaros.rfm_compute($q$SELECT 1, 'infinity'::date, 5$q$, 'ntile', '2026-01-01')$$, '22003', NULL, 'nor as a date');
+SELECT results_eq($$SELECT frequency FROM iaros.rfm_compute($q$SELECT 1 AS id, now() AS paid, 5 AS total, 'x'::text AS purchases, 7 AS score$q$, 'ntile', columns => '{id, paid, total}', changed_only => true)$$,
+    $$VALUES (1::bigint)$$, 'a column of our names means nothing where columns are named');
+
+-- A condition that changes does not compute the rows again.
+CREATE FUNCTION pg_temp.counted() RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM nextval('iaros.t_calls');
+    RETURN true;
+END $$;
+CREATE SEQUENCE iaros.t_calls;
+SELECT ok((SELECT bool_and((SELECT count(*) FROM iaros.rfm_compute('SELECT customer_id, at, amount FROM iaros.t_purchase WHERE pg_temp.counted() LIMIT 10', 'ntile', '2026-01-01') c WHERE c.customer_id >= x.x) <= 10)
+        FROM generate_series(1, 5) AS x(x)) AND (SELECT last_value FROM iaros.t_calls) = 10, 'rows are computed once for all values of a condition');
+
 SELECT ok(iaros.rfm_state_send((SELECT iaros.rfm_merge(m.state) FROM (SELECT iaros.rfm_agg(customer_id, at, amount, '2022-01-01Z', '2024-01-01Z') AS state FROM iaros.t_purchase GROUP BY split) AS m))
     = iaros.rfm_state_send((SELECT iaros.rfm_agg(customer_id, at, amount, '2022-01-01Z', '2024-01-01Z') FROM iaros.t_purchase)), 'states of one window can be merged');
 SELECT throws_ok($$SELECT iaros.rfm_agg(1, '2026-01-01', 1, '2026-01-01', t) FROM unnest('{2026-02-01,2026-03-01}'::timestamptz[]) t$$, '22023', 'the window of an rfm_state must not change', 'a window cannot change from row to row');
