@@ -325,3 +325,12 @@ core_scan_attach(PlanState *root, const CoreSink *sink, void *state,
 	scan->args = args;
 	scan->args_size = size;
 }
+
+/* Returns how many workers took part in a plan that has run. */
+int
+core_scan_workers(const PlanState *root)
+{
+	return IsA(root, GatherState)
+			   ? ((const GatherState *) root)->nworkers_launched
+			   : 0;
+}

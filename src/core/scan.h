@@ -10,6 +10,7 @@
 
 extern void scan_init(void);
 extern bool core_scan_push(PlannedStmt *plan, const char *sink);
+extern int core_scan_workers(const PlanState *root);
 extern void core_scan_attach(PlanState *root, const CoreSink *sink,
 							 void *state, const void *args, Size size);
 

@@ -194,7 +194,7 @@ source_parse(const char *text)
 CoreSource *
 core_source_open(const char *text)
 {
-	CoreSource *source = palloc(sizeof(CoreSource));
+	CoreSource *source = palloc0(sizeof(CoreSource));
 	ErrorContextCallback callback;
 
 	source->query = core_source_query(text);
@@ -312,6 +312,7 @@ source_execute(CoreSource *source, const CoreSink *sink, void *state,
 	ExecutorStart(run, 0);
 	core_scan_attach(run->planstate, sink, state, args, size);
 	ExecutorRun(run, ForwardScanDirection, 0, true);
+	source->workers = core_scan_workers(run->planstate);
 	ExecutorFinish(run);
 	ExecutorEnd(run);
 	FreeQueryDesc(run);

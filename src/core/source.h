@@ -36,6 +36,7 @@ typedef struct CoreSource
 	char *query;        /* text of the query */
 	struct Query *tree; /* its one SELECT, rewritten */
 	TupleDesc desc;     /* columns of its rows */
+	int workers;        /* that ran with this process */
 } CoreSource;
 
 extern void core_sink_register(const CoreSink *sink);

@@ -27,6 +27,7 @@
 #include "utils/acl.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/ruleutils.h"
 #include "utils/syscache.h"
 
 #define STREAM_NAME "iaros rows"
@@ -360,12 +361,26 @@ stream_rescan(CustomScanState *css)
 	ExecScanReScan(&css->ss);
 }
 
-/* EXPLAIN: names the function. */
+/* EXPLAIN: names the function, and shows its arguments when asked to. */
 static void
 stream_explain(CustomScanState *css, List *ancestors, ExplainState *es)
 {
-	ExplainPropertyText("Function", ((CoreStreamState *) css)->stream->name,
-						es);
+	CoreStreamState *state = (CoreStreamState *) css;
+	CustomScan *scan = (CustomScan *) css->ss.ps.plan;
+	List *context;
+
+	ExplainPropertyText("Function", state->stream->name, es);
+	if (es->analyze && state->rows != NULL)
+		ExplainPropertyInteger("Workers Launched", NULL, state->rows->workers,
+							   es);
+	if (!es->verbose)
+		return;
+	context =
+		set_deparse_context_plan(es->deparse_cxt, &scan->scan.plan, ancestors);
+	ExplainPropertyText(
+		"Arguments",
+		deparse_expression((Node *) scan->custom_exprs, context, false, false),
+		es);
 }
 
 static const CustomExecMethods stream_exec_methods = {

@@ -20,6 +20,7 @@
 typedef struct CoreRows
 {
 	uint64 n;
+	int workers; /* that helped to compute them */
 	/* Fills in the columns of row i that are wanted, in memory of the caller
 	 */
 	void (*get)(const struct CoreRows *rows, uint64 i, const bool *wanted,

@@ -506,6 +506,7 @@ compute_open(TupleDesc desc, const NullableDatum *params)
 		params[0].isnull ? NULL : TextDatumGetCString(params[0].value));
 	bool changed_only = !params[6].isnull && DatumGetBool(params[6].value);
 	ComputeState *state;
+	CoreRows *rows;
 
 	strlcpy(args.zone, pg_get_timezone_name(scheme->zone), sizeof(args.zone));
 	args.salt = rfm_table_salt();
@@ -516,7 +517,9 @@ compute_open(TupleDesc desc, const NullableDatum *params)
 			  TupleDescAttr(desc, RFM_COLUMN_SCORE)->atttypid, changed_only);
 	args.customers = core_source_distinct(source, args.attnos[FIELD_CUSTOMER]);
 	state = core_source_run(source, &compute_sink, &args, sizeof(args));
-	return rfm_result(state->table, scheme, changed_only);
+	rows = rfm_result(state->table, scheme, changed_only);
+	rows->workers = source->workers;
+	return rows;
 }
 
 PG_FUNCTION_INFO_V1(rfm_compute);
