@@ -3,10 +3,9 @@
  */
 #include "postgres.h"
 
-#include "access/htup_details.h"
 #include "core/core.h"
+#include "core/stream.h"
 #include "fmgr.h"
-#include "funcapi.h"
 #include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 #include "utils/numeric.h"
@@ -345,20 +344,20 @@ currency_refuse_amount(Numeric amount, const Currency *currency)
 			 errhint("Round it with iaros.money_round(amount, currency).")));
 }
 
-/* Fills the columns of currency_iso() from an entry. */
-static HeapTuple
-currency_form_tuple(TupleDesc desc, const Currency *currency)
+/* Fills in a row of currency_iso(). */
+static void
+currency_row(const CoreRows *rows, uint64 i, const bool *wanted, Datum *values,
+			 bool *nulls)
 {
-	Datum values[CURRENCY_ISO_COLUMNS];
-	bool nulls[CURRENCY_ISO_COLUMNS] = {false};
+	const Currency *currency = &currency_list[i];
 
+	memset(nulls, false, CURRENCY_ISO_COLUMNS * sizeof(bool));
 	values[0] = CStringGetTextDatum(currency->code);
 	values[1] = Int16GetDatum(currency->numeric_code);
 	values[2] = Int16GetDatum(currency->minor_unit);
 	nulls[2] = currency->minor_unit == CURRENCY_NO_MINOR_UNIT;
 	values[3] = CStringGetTextDatum(currency->name);
 	values[4] = BoolGetDatum(currency->historic);
-	return heap_form_tuple(desc, values, nulls);
 }
 
 PG_FUNCTION_INFO_V1(currency_iso);
@@ -367,28 +366,9 @@ PG_FUNCTION_INFO_V1(currency_iso);
 PGDLLEXPORT Datum
 currency_iso(PG_FUNCTION_ARGS)
 {
-	FuncCallContext *call;
-	HeapTuple row;
+	const CoreRows rows = {.n = lengthof(currency_list), .get = currency_row};
 
-	if (SRF_IS_FIRSTCALL())
-	{
-		MemoryContext old;
-		TupleDesc desc;
-
-		call = SRF_FIRSTCALL_INIT();
-		old = MemoryContextSwitchTo(call->multi_call_memory_ctx);
-		if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
-			elog(ERROR, "currency_iso must return a row type");
-		call->tuple_desc = BlessTupleDesc(desc);
-		call->max_calls = lengthof(currency_list);
-		MemoryContextSwitchTo(old);
-	}
-	call = SRF_PERCALL_SETUP();
-	if (call->call_cntr >= call->max_calls)
-		SRF_RETURN_DONE(call);
-	row =
-		currency_form_tuple(call->tuple_desc, &currency_list[call->call_cntr]);
-	SRF_RETURN_NEXT(call, HeapTupleGetDatum(row));
+	return core_rows_return(fcinfo, &rows);
 }
 
 PG_FUNCTION_INFO_V1(currency_minor_unit);

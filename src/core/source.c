@@ -153,7 +153,6 @@ source_error_callback(void *arg)
 
 	while (length > 0 && query[length - 1] == '\n')
 		length--;
-
 	if (position > 0)
 	{
 		errposition(0);
@@ -271,11 +270,8 @@ static PlannedStmt *
 source_plan(CoreSource *source, const CoreSink *sink)
 {
 	PlannedStmt *plan;
-	int level;
+	int level = NewGUCNestLevel();
 
-	if (sink->publish == NULL)
-		return pg_plan_query(source->tree, source->query, 0, NULL);
-	level = NewGUCNestLevel();
 	(void) set_config_option("parallel_tuple_cost", "0", PGC_USERSET,
 							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 	plan = pg_plan_query(copyObject(source->tree), source->query,

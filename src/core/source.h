@@ -19,7 +19,7 @@
  * What takes the rows. Each process that receives rows begins a state of
  * its own from the same arguments, which are plain bytes. A worker then
  * publishes its state in shared memory, and the leader merges what workers
- * published into its own. A sink without publish runs in this process only.
+ * published into its own.
  */
 typedef struct CoreSink
 {

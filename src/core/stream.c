@@ -60,20 +60,26 @@ core_stream_register(const CoreStream *stream)
 	streams[nstreams++] = stream;
 }
 
-/* Stores all rows, as PostgreSQL does for a set-returning function. */
-static void
-stream_store(FunctionCallInfo fcinfo, const CoreRows *rows)
+/* Returns rows as a usual set-returning function does, all stored first. */
+Datum
+core_rows_return(FunctionCallInfo fcinfo, const CoreRows *rows)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	MemoryContext context = AllocSetContextCreate(
 		CurrentMemoryContext, "iaros row", ALLOCSET_DEFAULT_SIZES);
-	int natts = result->setDesc->natts;
-	Datum *values = palloc(natts * sizeof(Datum));
-	bool *nulls = palloc(natts * sizeof(bool));
-	bool *wanted = palloc(natts * sizeof(bool));
-	MemoryContext caller = MemoryContextSwitchTo(context);
+	MemoryContext caller;
+	int natts;
+	Datum *values;
+	bool *nulls;
+	bool *wanted;
 
+	SetSingleFuncCall(fcinfo, 0);
+	natts = result->setDesc->natts;
+	values = palloc(natts * sizeof(Datum));
+	nulls = palloc(natts * sizeof(bool));
+	wanted = palloc(natts * sizeof(bool));
 	memset(wanted, true, natts * sizeof(bool));
+	caller = MemoryContextSwitchTo(context);
 	for (uint64 i = 0; i < rows->n; i++)
 	{
 		if (i % STREAM_BATCH == 0)
@@ -87,6 +93,7 @@ stream_store(FunctionCallInfo fcinfo, const CoreRows *rows)
 	}
 	MemoryContextSwitchTo(caller);
 	MemoryContextDelete(context);
+	return (Datum) 0;
 }
 
 /* The whole of the C function: called where the node does not stand. */
@@ -97,9 +104,7 @@ core_stream_call(FunctionCallInfo fcinfo, const CoreStream *stream)
 
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "function %s must return rows", stream->name);
-	SetSingleFuncCall(fcinfo, 0);
-	stream_store(fcinfo, stream->open(desc, fcinfo->args));
-	return (Datum) 0;
+	return core_rows_return(fcinfo, stream->open(desc, fcinfo->args));
 }
 
 /* Returns the stream behind a function, NULL when it is none of ours. */

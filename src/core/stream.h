@@ -21,8 +21,7 @@ typedef struct CoreRows
 {
 	uint64 n;
 	int workers; /* that helped to compute them */
-	/* Fills in the columns of row i that are wanted, in memory of the caller
-	 */
+	/* Fills in the wanted columns of row i, in memory of the caller. */
 	void (*get)(const struct CoreRows *rows, uint64 i, const bool *wanted,
 				Datum *values, bool *nulls);
 } CoreRows;
@@ -36,6 +35,7 @@ typedef struct CoreStream
 
 extern void stream_init(void);
 extern void core_stream_register(const CoreStream *stream);
+extern Datum core_rows_return(FunctionCallInfo fcinfo, const CoreRows *rows);
 extern Datum core_stream_call(FunctionCallInfo fcinfo,
 							  const CoreStream *stream);
 

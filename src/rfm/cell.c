@@ -8,8 +8,8 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
+#include "core/stream.h"
 #include "fmgr.h"
-#include "funcapi.h"
 #include "libpq/pqformat.h"
 #include "mb/pg_wchar.h"
 #include "rfm/rfm.h"
@@ -317,22 +317,21 @@ rule_range(TypeCacheEntry *type, const uint8 range[2])
 	return RangeTypePGetDatum(make_range(type, &lower, &upper, false));
 }
 
-/* Makes the row of a rule. */
-static HeapTuple
-rule_form_tuple(TupleDesc desc, int i)
+/* Fills in the row of a rule. */
+static void
+rule_row(const CoreRows *rows, uint64 i, const bool *wanted, Datum *values,
+		 bool *nulls)
 {
 	TypeCacheEntry *type =
 		lookup_type_cache(INT4RANGEOID, TYPECACHE_RANGE_INFO);
 	const RfmRule *rule = &rfm_rules[i];
-	Datum values[5];
-	bool nulls[5] = {false};
 
 	values[0] = Int32GetDatum(RULE_RANK(i));
 	values[1] = CStringGetTextDatum(rule->segment);
 	values[2] = rule_range(type, rule->r);
 	values[3] = rule_range(type, rule->f);
 	values[4] = rule_range(type, rule->m);
-	return heap_form_tuple(desc, values, nulls);
+	memset(nulls, false, 5 * sizeof(bool));
 }
 
 PG_FUNCTION_INFO_V1(rfm_shipped_rules);
@@ -340,25 +339,7 @@ PG_FUNCTION_INFO_V1(rfm_shipped_rules);
 PGDLLEXPORT Datum
 rfm_shipped_rules(PG_FUNCTION_ARGS)
 {
-	FuncCallContext *call;
-	HeapTuple row;
+	const CoreRows rows = {.n = lengthof(rfm_rules), .get = rule_row};
 
-	if (SRF_IS_FIRSTCALL())
-	{
-		MemoryContext old;
-		TupleDesc desc;
-
-		call = SRF_FIRSTCALL_INIT();
-		old = MemoryContextSwitchTo(call->multi_call_memory_ctx);
-		if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
-			elog(ERROR, "rfm_shipped_rules must return a row type");
-		call->tuple_desc = BlessTupleDesc(desc);
-		call->max_calls = lengthof(rfm_rules);
-		MemoryContextSwitchTo(old);
-	}
-	call = SRF_PERCALL_SETUP();
-	if (call->call_cntr >= call->max_calls)
-		SRF_RETURN_DONE(call);
-	row = rule_form_tuple(call->tuple_desc, (int) call->call_cntr);
-	SRF_RETURN_NEXT(call, HeapTupleGetDatum(row));
+	return core_rows_return(fcinfo, &rows);
 }

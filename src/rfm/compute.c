@@ -388,17 +388,6 @@ compute_begin(const void *bytes, double rows)
 	return state;
 }
 
-/* Adds a row whose amount does not fit it, or that has no customer. */
-static pg_noinline void
-compute_add_odd(RfmTable *table, RfmRow *row, const RfmAmount *amount,
-				bool nobody)
-{
-	if (nobody)
-		rfm_table_add_nobody(table, row, amount->wide);
-	else
-		rfm_table_add_wide(table, row, amount->wide);
-}
-
 /* Reads the fields that few sources have. */
 static void
 compute_read_more(const ComputeArgs *args, TupleTableSlot *slot, RfmRow *row)
@@ -457,7 +446,7 @@ compute_add(ComputeState *state, TupleTableSlot *slot)
 									  nobody ? NULL : &row.customer);
 	row.amount = amount.scaled;
 	if (unlikely(nobody || amount.wide != NULL))
-		compute_add_odd(table, &row, &amount, nobody);
+		rfm_table_add_odd(table, &row, amount.wide, nobody);
 	else
 		rfm_table_add(table, &row);
 }

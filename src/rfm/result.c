@@ -42,8 +42,8 @@ result_nobody(const RfmRows *result, Datum *values, bool *nulls)
 	values[RFM_COLUMN_FREQUENCY] =
 		Int64GetDatum(result->scored->table->nobody.purchases);
 	nulls[RFM_COLUMN_MONETARY] = false;
-	values[RFM_COLUMN_MONETARY] =
-		NumericGetDatum(rfm_table_nobody_amount(result->scored->table));
+	values[RFM_COLUMN_MONETARY] = NumericGetDatum(rfm_table_amount(
+		result->scored->table, &result->scored->table->nobody));
 }
 
 /* Fills in row i. */

@@ -284,19 +284,30 @@ score_partition(RfmEntry *entries, uint64 n, bool lapsed)
 	return end;
 }
 
+/* Raises the error of more purchases taken back than there were. */
+static void
+score_error_negative(const RfmEntry *entry, bool nobody)
+{
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+		 errmsg("frequency of a customer is negative"),
+		 nobody ? errdetail("Without customer there are %d.", entry->purchases)
+				: errdetail("Customer " INT64_FORMAT " has %d.",
+							entry->customer, entry->purchases),
+		 errhint("A row that takes a purchase back needs the time of that "
+				 "purchase.")));
+}
+
 /* Raises an error when more purchases were taken back than there were. */
 static void
-score_check(const RfmEntry *entries, uint64 n)
+score_check(const RfmTable *table, const RfmEntry *entries)
 {
-	for (uint64 i = 0; i < n; i++)
+	for (uint64 i = 0; i < table->used; i++)
 		if (entries[i].purchases < 0)
-			ereport(ERROR,
-					(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
-					 errmsg("frequency of a customer is negative"),
-					 errdetail("Customer " INT64_FORMAT " has %d.",
-							   entries[i].customer, entries[i].purchases),
-					 errhint("A row that takes a purchase back needs the "
-							 "time of that purchase.")));
+			score_error_negative(&entries[i], false);
+	if (table->nobody.purchases < 0)
+		score_error_negative(&table->nobody, true);
 }
 
 /* Adds the scores of one dimension to the cells: worth 100, 10 or 1. */
@@ -319,7 +330,7 @@ rfm_score(RfmTable *table, const RfmScheme *scheme)
 	int64 *values;
 	ScoreCuts cuts;
 
-	score_check(entries, table->used);
+	score_check(table, entries);
 	n = score_partition(entries, table->used, scheme->lapsed);
 	scored->table = table;
 	scored->entries = entries;

@@ -227,10 +227,8 @@ state_add(RfmTable *table, FunctionCallInfo fcinfo)
 		amount = rfm_amount_numeric(PG_GETARG_DATUM(3),
 									nobody ? NULL : &row.customer);
 	row.amount = amount.scaled;
-	if (nobody)
-		rfm_table_add_nobody(table, &row, amount.wide);
-	else if (amount.wide != NULL)
-		rfm_table_add_wide(table, &row, amount.wide);
+	if (nobody || amount.wide != NULL)
+		rfm_table_add_odd(table, &row, amount.wide, nobody);
 	else
 		rfm_table_add(table, &row);
 }
@@ -260,8 +258,7 @@ state_table(Datum datum)
 
 	if (state == NULL)
 		return rfm_wire_read(DatumGetByteaPP(datum), CurrentMemoryContext);
-	if (state->table->nbatch > 0)
-		rfm_table_flush(state->table);
+	rfm_table_flush(state->table);
 	return state->table;
 }
 
@@ -513,7 +510,7 @@ static Numeric
 state_total(const RfmTable *table, uint64 *purchases)
 {
 	uint64 nslots = UINT64CONST(1) << table->bits;
-	Numeric total = rfm_table_nobody_amount(table);
+	Numeric total = rfm_table_amount(table, &table->nobody);
 
 	*purchases = table->nobody.purchases;
 	for (uint64 i = 0; i < nslots; i++)

@@ -39,7 +39,7 @@ typedef struct TablePublished
 {
 	uint64 used;
 	uint64 nwide;
-	Size nobody_amount_size;
+	Size nobody_wide_size;
 	RfmEntry nobody;
 	int64 undated;
 } TablePublished;
@@ -248,13 +248,15 @@ amount_add(MemoryContext context, Numeric *total, Numeric amount)
 	pfree(old);
 }
 
-/* Adds to the wide part of the amount of an entry. */
-static void
-entry_add_wide(RfmTable *table, RfmEntry *entry, Numeric amount)
+/* Returns where the wide amount of an entry is, made if there is none. */
+static Numeric *
+entry_wide(RfmTable *table, const RfmEntry *entry)
 {
 	RfmWide *wide;
 	bool found;
 
+	if (entry == &table->nobody)
+		return &table->nobody_wide;
 	if (table->wide == NULL)
 	{
 		HASHCTL ctl = {.keysize = sizeof(int64),
@@ -267,8 +269,15 @@ entry_add_wide(RfmTable *table, RfmEntry *entry, Numeric amount)
 	wide = hash_search(table->wide, &entry->customer, HASH_ENTER, &found);
 	if (!found)
 		wide->amount = NULL;
+	return &wide->amount;
+}
+
+/* Adds to the wide part of the amount of an entry. */
+static void
+entry_add_wide(RfmTable *table, RfmEntry *entry, Numeric amount)
+{
+	amount_add(table->context, entry_wide(table, entry), amount);
 	entry->flags |= RFM_WIDE;
-	amount_add(table->context, &wide->amount, amount);
 }
 
 /* Adds to the sum of an entry; what does not fit goes to its wide part. */
@@ -286,22 +295,13 @@ entry_add(RfmTable *table, RfmEntry *entry, int64 amount)
 	entry->sum = sum;
 }
 
-/* Applies a row to the entry of its customer, which may be a free one. */
+/* Applies a row to the entry of its customer. */
 static inline void
-table_apply(RfmTable *table, RfmEntry *entry, const RfmRow *row)
+entry_apply(RfmTable *table, RfmEntry *entry, const RfmRow *row)
 {
 	/* To take a purchase back is not to buy. */
-	TimestampTz bought = row->purchases < 0 ? DT_NOBEGIN : row->at;
-
-	if (!(entry->flags & RFM_USED))
-	{
-		entry->customer = row->customer;
-		entry->last = bought;
-		entry->flags = RFM_USED;
-		table->used++;
-	}
-	else if (bought > entry->last)
-		entry->last = bought;
+	if (row->at > entry->last && row->purchases >= 0)
+		entry->last = row->at;
 	if (row->score != 0)
 		entry->score = row->score;
 	if (row->changed)
@@ -313,12 +313,24 @@ table_apply(RfmTable *table, RfmEntry *entry, const RfmRow *row)
 	}
 }
 
+/* Gives a free entry to a customer. */
+static inline void
+table_use(RfmTable *table, RfmEntry *entry, int64 customer)
+{
+	entry->customer = customer;
+	entry->last = DT_NOBEGIN;
+	entry->flags = RFM_USED;
+	table->used++;
+}
+
 /* Applies the rows of the batch, whose lines have come into the cache. */
 void
 rfm_table_flush(RfmTable *table)
 {
 	int n = table->nbatch;
 
+	if (n == 0)
+		return;
 	table->nbatch = 0;
 	while (table->used + n > table_limit(table))
 		table_grow(table);
@@ -326,62 +338,65 @@ rfm_table_flush(RfmTable *table)
 	{
 		const RfmRow *row = &table->batch[i];
 		uint64 slot = rfm_table_slot(table, row->customer);
+		RfmEntry *entry = table_find(table, row->customer, slot);
 
-		table_apply(table, table_find(table, row->customer, slot), row);
+		if (!(entry->flags & RFM_USED))
+			table_use(table, entry, row->customer);
+		entry_apply(table, entry, row);
 	}
 }
 
-/* Returns the entry of a customer, made if there is none, after growing. */
+/* Returns the entry of a customer, made if there is none. */
 static RfmEntry *
 table_entry(RfmTable *table, int64 customer)
 {
+	RfmEntry *entry;
+
 	if (table->used >= table_limit(table))
 		table_grow(table);
-	return table_find(table, customer, rfm_table_slot(table, customer));
+	entry = table_find(table, customer, rfm_table_slot(table, customer));
+	if (!(entry->flags & RFM_USED))
+		table_use(table, entry, customer);
+	return entry;
 }
 
 /* Adds a purchase at once. */
 void
 rfm_table_add_slow(RfmTable *table, const RfmRow *row)
 {
-	table_apply(table, table_entry(table, row->customer), row);
+	entry_apply(table, table_entry(table, row->customer), row);
 }
 
-/* Adds a purchase whose amount does not fit the row: row->amount is 0. */
+/*
+ * Adds a purchase that is unlike the others: wide is what of its amount does
+ * not fit the row, or NULL; nobody that it has no customer.
+ */
 void
-rfm_table_add_wide(RfmTable *table, const RfmRow *row, Numeric amount)
+rfm_table_add_odd(RfmTable *table, const RfmRow *row, Numeric wide,
+				  bool nobody)
 {
-	RfmEntry *entry;
+	RfmEntry *entry =
+		nobody ? &table->nobody : table_entry(table, row->customer);
 
-	if (table->nbatch > 0)
-		rfm_table_flush(table);
-	entry = table_entry(table, row->customer);
-	table_apply(table, entry, row);
-	if (row->at > table->since)
-		entry_add_wide(table, entry, amount);
+	entry->flags |= RFM_USED;
+	entry_apply(table, entry, row);
+	if (wide != NULL && row->at > table->since)
+		entry_add_wide(table, entry, wide);
 }
 
-/* Adds a purchase without customer; wide may be NULL. */
-void
-rfm_table_add_nobody(RfmTable *table, const RfmRow *row, Numeric wide)
+/* Returns the wide part of the amount of an entry, NULL when it has none. */
+static Numeric
+entry_get_wide(const RfmTable *table, const RfmEntry *entry)
 {
-	RfmEntry *nobody = &table->nobody;
-	int64 sum;
+	RfmWide *wide;
 
-	nobody->flags = RFM_USED;
-	nobody->last = Max(nobody->last, row->at);
-	if (row->at <= table->since)
-		return;
-	entry_count(nobody, row->purchases);
-	if (pg_add_s64_overflow(nobody->sum, row->amount, &sum))
-	{
-		amount_add(table->context, &table->nobody_amount,
-				   sum_numeric(nobody->sum));
-		sum = row->amount;
-	}
-	nobody->sum = sum;
-	if (wide != NULL)
-		amount_add(table->context, &table->nobody_amount, wide);
+	if (!(entry->flags & RFM_WIDE))
+		return NULL;
+	if (entry == &table->nobody)
+		return table->nobody_wide;
+	wide = hash_search(table->wide, &entry->customer, HASH_FIND, NULL);
+	Assert(wide != NULL);
+	return wide->amount;
 }
 
 /* Returns the exact amount of an entry. */
@@ -389,62 +404,38 @@ Numeric
 rfm_table_amount(const RfmTable *table, const RfmEntry *entry)
 {
 	Numeric sum = sum_numeric(entry->sum);
-	RfmWide *wide;
+	Numeric wide = entry_get_wide(table, entry);
 
-	if (!(entry->flags & RFM_WIDE))
-		return sum;
-	wide = hash_search(table->wide, &entry->customer, HASH_FIND, NULL);
-	Assert(wide != NULL);
-	return numeric_plus(sum, wide->amount);
+	return wide == NULL ? sum : numeric_plus(sum, wide);
 }
 
-/* Returns the exact amount of the purchases without customer. */
-Numeric
-rfm_table_nobody_amount(const RfmTable *table)
+/* Adds what another table has of a customer, or of nobody. */
+static void
+entry_merge(RfmTable *table, RfmEntry *entry, const RfmEntry *other,
+			Numeric wide)
 {
-	Numeric sum = sum_numeric(table->nobody.sum);
-
-	return table->nobody_amount == NULL
-			   ? sum
-			   : numeric_plus(sum, table->nobody_amount);
-}
-
-/* Merges an entry of another table, but for its wide amount. */
-static RfmEntry *
-table_merge_entry(RfmTable *table, const RfmEntry *other)
-{
-	RfmEntry *entry = table_entry(table, other->customer);
-
-	if (!(entry->flags & RFM_USED))
-	{
-		*entry = *other;
-		entry->flags &= ~RFM_WIDE;
-		table->used++;
-		return entry;
-	}
 	entry->last = Max(entry->last, other->last);
 	if (other->score != 0)
 		entry->score = other->score;
 	entry->flags |= other->flags & RFM_CHANGED;
 	entry_count(entry, other->purchases);
 	entry_add(table, entry, other->sum);
-	return entry;
+	if (wide != NULL)
+		entry_add_wide(table, entry, wide);
 }
 
-/* Merges the purchases of another table without customer or time. */
+/* Adds what another table has of nobody, and without time. */
 static void
-table_merge_rest(RfmTable *table, const RfmEntry *nobody, Numeric amount,
+table_merge_rest(RfmTable *table, const RfmEntry *nobody, Numeric wide,
 				 int64 undated)
 {
-	RfmRow row = {.at = nobody->last,
-				  .purchases = nobody->purchases,
-				  .amount = nobody->sum};
-
 	if (pg_add_s64_overflow(table->undated, undated, &table->undated))
 		ereport(ERROR, (errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
 						errmsg("too many purchases without time")));
-	if (nobody->flags & RFM_USED)
-		rfm_table_add_nobody(table, &row, amount);
+	if (!(nobody->flags & RFM_USED))
+		return;
+	table->nobody.flags |= RFM_USED;
+	entry_merge(table, &table->nobody, nobody, wide);
 }
 
 /*
@@ -484,26 +475,20 @@ rfm_table_merge(RfmTable *table, const RfmTable *other)
 	uint64 nslots = UINT64CONST(1) << other->bits;
 
 	Assert(other->nbatch == 0);
-	if (table->nbatch > 0)
-		rfm_table_flush(table);
+	rfm_table_flush(table);
 	table_make_room(table, other->entries, nslots, other->used);
 	for (uint64 i = 0; i < nslots; i++)
 	{
 		const RfmEntry *from = &other->entries[i];
-		RfmEntry *entry;
-		RfmWide *wide;
 
 		if (!(from->flags & RFM_USED))
 			continue;
 		CHECK_FOR_INTERRUPTS();
-		entry = table_merge_entry(table, from);
-		if (!(from->flags & RFM_WIDE))
-			continue;
-		wide = hash_search(other->wide, &from->customer, HASH_FIND, NULL);
-		entry_add_wide(table, entry, wide->amount);
+		entry_merge(table, table_entry(table, from->customer), from,
+					entry_get_wide(other, from));
 	}
-	table_merge_rest(table, &other->nobody, other->nobody_amount,
-					 other->undated);
+	table_merge_rest(table, &other->nobody,
+					 entry_get_wide(other, &other->nobody), other->undated);
 }
 
 /*
@@ -530,9 +515,10 @@ rfm_table_since(RfmTable *table, TimestampTz since)
 	}
 	if (table->nobody.last > since)
 		return;
+	table->nobody.flags &= ~RFM_WIDE;
 	table->nobody.purchases = 0;
 	table->nobody.sum = 0;
-	table->nobody_amount = NULL;
+	table->nobody_wide = NULL;
 }
 
 /*
@@ -545,8 +531,7 @@ rfm_table_entries(RfmTable *table)
 	uint64 nslots = UINT64CONST(1) << table->bits;
 	uint64 n = 0;
 
-	if (table->nbatch > 0)
-		rfm_table_flush(table);
+	rfm_table_flush(table);
 	/* Without a branch: every second slot is free, at random. */
 	for (uint64 i = 0; i < nslots; i++)
 	{
@@ -577,8 +562,8 @@ published_size(const RfmTable *table)
 	RfmWide *wide;
 
 	size = add_size(size, mul_size(table->used, sizeof(RfmEntry)));
-	if (table->nobody_amount != NULL)
-		size = add_size(size, MAXALIGN(VARSIZE_ANY(table->nobody_amount)));
+	if (table->nobody_wide != NULL)
+		size = add_size(size, MAXALIGN(VARSIZE_ANY(table->nobody_wide)));
 	if (table->wide == NULL)
 		return size;
 	hash_seq_init(&scan, table->wide);
@@ -596,9 +581,9 @@ published_put_wide(const RfmTable *table, char *at)
 	RfmWide *wide;
 	uint64 n = 0;
 
-	if (table->nobody_amount != NULL)
-		at = published_put(at, table->nobody_amount,
-						   VARSIZE_ANY(table->nobody_amount));
+	if (table->nobody_wide != NULL)
+		at = published_put(at, table->nobody_wide,
+						   VARSIZE_ANY(table->nobody_wide));
 	if (table->wide == NULL)
 		return 0;
 	hash_seq_init(&scan, table->wide);
@@ -621,8 +606,7 @@ rfm_table_publish(RfmTable *table, dsa_area *area)
 	uint64 nslots = UINT64CONST(1) << table->bits;
 	uint64 n = 0;
 
-	if (table->nbatch > 0)
-		rfm_table_flush(table);
+	rfm_table_flush(table);
 	pointer =
 		dsa_allocate_extended(area, published_size(table), DSA_ALLOC_HUGE);
 	published = dsa_get_address(area, pointer);
@@ -634,8 +618,8 @@ rfm_table_publish(RfmTable *table, dsa_area *area)
 	published->used = n;
 	published->nobody = table->nobody;
 	published->undated = table->undated;
-	published->nobody_amount_size =
-		table->nobody_amount == NULL ? 0 : VARSIZE_ANY(table->nobody_amount);
+	published->nobody_wide_size =
+		table->nobody_wide == NULL ? 0 : VARSIZE_ANY(table->nobody_wide);
 	published->nwide = published_put_wide(table, (char *) &entries[n]);
 	return pointer;
 }
@@ -648,22 +632,22 @@ rfm_table_adopt(RfmTable *table, dsa_area *area, dsa_pointer pointer)
 	RfmEntry *entries =
 		(RfmEntry *) ((char *) published + MAXALIGN(sizeof(TablePublished)));
 	char *at = (char *) &entries[published->used];
-	Numeric nobody_amount = NULL;
+	Numeric nobody_wide = NULL;
 
-	if (table->nbatch > 0)
-		rfm_table_flush(table);
+	rfm_table_flush(table);
 	table_make_room(table, entries, published->used, published->used);
 	for (uint64 i = 0; i < published->used; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
-		table_merge_entry(table, &entries[i]);
+		entry_merge(table, table_entry(table, entries[i].customer),
+					&entries[i], NULL);
 	}
-	if (published->nobody_amount_size > 0)
+	if (published->nobody_wide_size > 0)
 	{
-		nobody_amount = (Numeric) at;
-		at += MAXALIGN(published->nobody_amount_size);
+		nobody_wide = (Numeric) at;
+		at += MAXALIGN(published->nobody_wide_size);
 	}
-	table_merge_rest(table, &published->nobody, nobody_amount,
+	table_merge_rest(table, &published->nobody, nobody_wide,
 					 published->undated);
 	for (uint64 i = 0; i < published->nwide; i++)
 	{

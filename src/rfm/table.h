@@ -66,10 +66,10 @@ typedef struct RfmTable
 	RfmEntry *entries; /* by the upper bits of the hash, open addressing */
 	int bits;          /* there are 2^bits of them */
 	uint64 used;
-	HTAB *wide;            /* RfmWide, NULL while there is none */
-	RfmEntry nobody;       /* purchases without customer */
-	Numeric nobody_amount; /* wide part of their amount, or NULL */
-	int64 undated;         /* purchases without time */
+	HTAB *wide;          /* RfmWide, NULL while there is none */
+	RfmEntry nobody;     /* purchases without customer */
+	Numeric nobody_wide; /* wide part of their amount, or NULL */
+	int64 undated;       /* purchases without time */
 	RfmRow *batch;
 	int nbatch;
 } RfmTable;
@@ -81,15 +81,12 @@ extern RfmTable *rfm_table_create(MemoryContext context, TimestampTz since,
 								  double expected);
 extern void rfm_table_flush(RfmTable *table);
 extern void rfm_table_add_slow(RfmTable *table, const RfmRow *row);
-extern void rfm_table_add_wide(RfmTable *table, const RfmRow *row,
-							   Numeric amount);
-extern void rfm_table_add_nobody(RfmTable *table, const RfmRow *row,
-								 Numeric wide);
+extern void rfm_table_add_odd(RfmTable *table, const RfmRow *row, Numeric wide,
+							  bool nobody);
 extern void rfm_table_merge(RfmTable *table, const RfmTable *other);
 extern void rfm_table_since(RfmTable *table, TimestampTz since);
 extern RfmEntry *rfm_table_entries(RfmTable *table);
 extern Numeric rfm_table_amount(const RfmTable *table, const RfmEntry *entry);
-extern Numeric rfm_table_nobody_amount(const RfmTable *table);
 extern dsa_pointer rfm_table_publish(RfmTable *table, dsa_area *area);
 extern void rfm_table_adopt(RfmTable *table, dsa_area *area,
 							dsa_pointer published);

@@ -176,7 +176,7 @@ wire_put_nobody(WireWriter *writer, const RfmTable *table)
 		return;
 	wire_put_fixed(writer, table->nobody.last);
 	wire_put_number(writer, table->nobody.purchases);
-	wire_put_decimal(writer, rfm_table_nobody_amount(table));
+	wire_put_decimal(writer, rfm_table_amount(table, &table->nobody));
 }
 
 /* Writes all that is known, or counts its bytes. */
@@ -278,8 +278,7 @@ rfm_wire_write(RfmTable *table, MemoryContext context)
 	RfmEntry *entries;
 	bytea *bytes;
 
-	if (table->nbatch > 0)
-		rfm_table_flush(table);
+	rfm_table_flush(table);
 	entries = wire_entries(table);
 	wire_put_all(&counter, table, entries);
 	bytes = wire_allocate(context, counter.size);
@@ -421,10 +420,10 @@ wire_get_nobody(WireReader *reader, RfmTable *table)
 		(row.at <= table->since && row.purchases > 0))
 		wire_error("A time is out of range.");
 	amount = wire_get_decimal(reader);
-	if (!core_numeric_scaled(amount, CORE_MONEY_SCALE, &row.amount))
-		rfm_table_add_nobody(table, &row, amount);
+	if (core_numeric_scaled(amount, CORE_MONEY_SCALE, &row.amount))
+		rfm_table_add_odd(table, &row, NULL, true);
 	else
-		rfm_table_add_nobody(table, &row, NULL);
+		rfm_table_add_odd(table, &row, amount, true);
 }
 
 /* Reads how the customers are written. */
@@ -486,13 +485,13 @@ wire_get_customer(WireReader *reader, RfmTable *table, const WireForm *form,
 								 &row.amount))
 		wire_error("An amount is out of range.");
 	if (wide == NULL)
-		rfm_table_add_slow(table, &row);
-	else
 	{
-		row.amount = 0;
-		rfm_table_add_wide(table, &row, wide);
-		pfree(wide);
+		rfm_table_add_slow(table, &row);
+		return;
 	}
+	row.amount = 0;
+	rfm_table_add_odd(table, &row, wide, false);
+	pfree(wide);
 }
 
 /* Reads all customers. */
