@@ -22,6 +22,10 @@
 #error "iaros needs PostgreSQL 14 or newer"
 #endif
 
+#if PG_VERSION_NUM < 150000
+#define MarkGUCPrefixReserved(name) EmitWarningsOnPlaceholders(name)
+#endif
+
 #if PG_VERSION_NUM < 160000
 extern PGDLLEXPORT void _PG_init(void);
 

@@ -5,6 +5,7 @@
 #include "catalog/namespace.h"
 #include "commands/trigger.h"
 #include "core.h"
+#include "core/group.h"
 #include "core/scan.h"
 #include "core/stream.h"
 #include "executor/spi.h"
@@ -37,6 +38,7 @@ core_init(void)
 	setting_init();
 	scan_init();
 	stream_init();
+	group_init();
 }
 
 /* Returns the OID of a table of ours, InvalidOid when it does not exist. */
