@@ -1792,6 +1792,12 @@ IF iaros.schema_step('airport', 1) THEN
     SELECT a.code, a.name, a.city, a.country, a.time_zone, a.latitude, a.longitude, 'new'
     FROM iaros.airport_iata() a;
     PERFORM iaros.shipped_seal('iaros.airport');
+    CREATE TRIGGER airport_invalidate
+        AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON iaros.airport
+        FOR EACH STATEMENT EXECUTE FUNCTION iaros.cache_invalidate();
+    CREATE TRIGGER country_invalidate
+        AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON iaros.country
+        FOR EACH STATEMENT EXECUTE FUNCTION iaros.cache_invalidate();
 END IF;
 END $$;
 COMMENT ON PROCEDURE @extschema@.airport_install() IS

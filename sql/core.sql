@@ -621,7 +621,7 @@ BEGIN ATOMIC
         ('loyalty_key', 'local', 'open'),
         ('loyalty_account', 'customer', 'open'),
         -- profile
-        ('profile', 'customer', 'open'),
+        ('profile_stored', 'customer', 'ledger'),
         -- rfm
         ('rfm_scheme', 'reference', 'open'),
         ('rfm_threshold', 'reference', 'open'),
@@ -700,6 +700,9 @@ BEGIN ATOMIC
         ('setting', 'setting_audit', 'audit'),
         ('fx_rate', 'fx_rate_audit', 'audit'),
         ('audit_log', 'audit_log_guard', 'guard'),
+        ('airport', 'airport_invalidate', 'cache'),
+        ('country', 'country_invalidate', 'cache'),
+        ('event_kind', 'event_kind_invalidate', 'cache'),
         ('customer', 'customer_deleted', 'audit'),
         ('booking', 'booking_base_insert', 'derive'),
         ('booking', 'booking_base_update', 'derive'),
@@ -713,6 +716,45 @@ BEGIN ATOMIC
         ('booking', 'rfm_booking_update', 'log'),
         ('booking', 'rfm_booking_delete', 'log'),
         ('booking', 'rfm_booking_truncate', 'log'),
+        ('booking', 'profile_booking_insert', 'keep'),
+        ('booking', 'profile_booking_update', 'keep'),
+        ('booking', 'profile_booking_delete', 'keep'),
+        ('booking', 'profile_booking_truncate', 'keep'),
+        ('booking_item', 'profile_item_insert', 'keep'),
+        ('booking_item', 'profile_item_update', 'keep'),
+        ('booking_item', 'profile_item_delete', 'keep'),
+        ('booking_item', 'profile_item_truncate', 'keep'),
+        ('event', 'profile_event_insert', 'keep'),
+        ('event', 'profile_event_update_old', 'keep'),
+        ('event', 'profile_event_update_new', 'keep'),
+        ('event', 'profile_event_delete', 'keep'),
+        ('event', 'profile_event_truncate', 'keep'),
+        ('touchpoint', 'profile_touch_insert', 'keep'),
+        ('touchpoint', 'profile_touch_update_old', 'keep'),
+        ('touchpoint', 'profile_touch_update_new', 'keep'),
+        ('touchpoint', 'profile_touch_delete', 'keep'),
+        ('touchpoint', 'profile_touch_truncate', 'keep'),
+        ('consent', 'profile_consent_insert', 'keep'),
+        ('consent', 'profile_consent_update_old', 'keep'),
+        ('consent', 'profile_consent_update_new', 'keep'),
+        ('consent', 'profile_consent_delete', 'keep'),
+        ('consent', 'profile_consent_truncate', 'keep'),
+        ('customer_alias', 'profile_alias_insert', 'keep'),
+        ('customer_alias', 'profile_alias_update_old', 'keep'),
+        ('customer_alias', 'profile_alias_update_new', 'keep'),
+        ('customer_alias', 'profile_alias_delete', 'keep'),
+        ('customer_alias', 'profile_alias_truncate', 'keep'),
+        ('customer_trait', 'profile_trait_insert', 'keep'),
+        ('customer_trait', 'profile_trait_update_old', 'keep'),
+        ('customer_trait', 'profile_trait_update_new', 'keep'),
+        ('customer_trait', 'profile_trait_delete', 'keep'),
+        ('customer_trait', 'profile_trait_truncate', 'keep'),
+        ('loyalty_account', 'profile_loyalty_insert', 'keep'),
+        ('loyalty_account', 'profile_loyalty_update_old', 'keep'),
+        ('loyalty_account', 'profile_loyalty_update_new', 'keep'),
+        ('loyalty_account', 'profile_loyalty_delete', 'keep'),
+        ('loyalty_account', 'profile_loyalty_truncate', 'keep'),
+        ('customer', 'profile_customer_insert', 'keep'),
         ('consent', 'consent_guard', 'guard'),
         ('segment', 'segment_rule_check', 'check'),
         ('promo', 'promo_audit', 'audit'),
@@ -723,7 +765,7 @@ BEGIN ATOMIC
     ) AS t(relation, trigger, purpose);
 END;
 COMMENT ON FUNCTION @extschema@.trigger_roles() IS
-'Returns the triggers that iaros puts on its tables and why: cache (drop copies), audit (write an audit row), check (refuse), derive (fill a column), guard (a ledger takes no update), log (note for a later run what changed), clean (delete what has no foreign key). Distribution replaces those on customer tables by jobs.';
+'Returns the triggers that iaros puts on its tables and why: cache (drop copies), audit (write an audit row), check (refuse), derive (fill a column), guard (a ledger takes no update), log (note for a later run what changed), clean (delete what has no foreign key), keep (bring the change into the profile). Distribution replaces those on customer tables by jobs.';
 
 -- Schema ------------------------------------------------------------------
 

@@ -660,6 +660,9 @@ IF iaros.schema_step('customer', 1) THEN
         ('feedback', 'support', 'Other feedback', '{}', 'new'),
         ('referral', 'other', 'The customer recommended us', '{}', 'new');
     PERFORM iaros.shipped_seal('iaros.event_kind');
+    CREATE TRIGGER event_kind_invalidate
+        AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON iaros.event_kind
+        FOR EACH STATEMENT EXECUTE FUNCTION iaros.cache_invalidate();
 
     CREATE SEQUENCE iaros.customer_id_seq;
     CREATE TABLE iaros.customer (

@@ -1,282 +1,451 @@
--- profile: one row a customer with what bookings, items, events, traits and
--- loyalty say about the person.
+-- profile: the compact history of a person, its columns as of any time, and
+-- the table that triggers keep current.
+
+-- Type --------------------------------------------------------------------
+
+CREATE TYPE @extschema@.profile_state;
+
+CREATE FUNCTION @extschema@.profile_state_in(cstring) RETURNS @extschema@.profile_state
+    AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION @extschema@.profile_state_in(cstring) IS
+'Input of type profile_state: \x and the hexadecimal digits of its bytes. Errors: 22P02 no such form, 22P03 bytes that are no profile_state. O(entries log entries).';
+
+CREATE FUNCTION @extschema@.profile_state_out(@extschema@.profile_state) RETURNS cstring
+    AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION @extschema@.profile_state_out(@extschema@.profile_state) IS
+'Output of type profile_state. Error: 54000 above 512 MB. O(entries).';
+
+CREATE FUNCTION @extschema@.profile_state_recv(internal) RETURNS @extschema@.profile_state
+    AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION @extschema@.profile_state_recv(internal) IS
+'Binary input of type profile_state; every byte is checked. Error: 22P03 bytes that are no profile_state. O(entries log entries).';
+
+CREATE FUNCTION @extschema@.profile_state_send(@extschema@.profile_state) RETURNS bytea
+    AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION @extschema@.profile_state_send(@extschema@.profile_state) IS
+'Binary output of type profile_state, the same on every machine. O(entries).';
+
+CREATE TYPE @extschema@.profile_state (
+    INPUT = @extschema@.profile_state_in,
+    OUTPUT = @extschema@.profile_state_out,
+    RECEIVE = @extschema@.profile_state_recv,
+    SEND = @extschema@.profile_state_send,
+    INTERNALLENGTH = VARIABLE,
+    ALIGNMENT = int4,
+    STORAGE = external
+);
+COMMENT ON TYPE @extschema@.profile_state IS
+'The history of one person in few bytes: bookings with what columns of a profile ask of them, and the times of events, contacts and consents. Made by profile_booking_agg() and profile_event_agg(), merged by profile_merge(), changed by profile_change(), read as of any time by profile_read(). About 20 bytes a booking and 4 an event.';
+
+CREATE FUNCTION @extschema@.profile_state_eq(@extschema@.profile_state, @extschema@.profile_state) RETURNS boolean
+    AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION @extschema@.profile_state_eq(@extschema@.profile_state, @extschema@.profile_state) IS
+'Tells whether two states hold the same history. O(entries).';
+
+CREATE FUNCTION @extschema@.profile_state_ne(@extschema@.profile_state, @extschema@.profile_state) RETURNS boolean
+    AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION @extschema@.profile_state_ne(@extschema@.profile_state, @extschema@.profile_state) IS
+'Tells whether two states hold different histories. O(entries).';
+
+CREATE OPERATOR @extschema@.= (
+    LEFTARG = @extschema@.profile_state, RIGHTARG = @extschema@.profile_state, FUNCTION = @extschema@.profile_state_eq,
+    COMMUTATOR = OPERATOR(@extschema@.=), NEGATOR = OPERATOR(@extschema@.<>), RESTRICT = eqsel, JOIN = eqjoinsel
+);
+COMMENT ON OPERATOR @extschema@.= (@extschema@.profile_state, @extschema@.profile_state) IS 'the same history';
+
+CREATE OPERATOR @extschema@.<> (
+    LEFTARG = @extschema@.profile_state, RIGHTARG = @extschema@.profile_state, FUNCTION = @extschema@.profile_state_ne,
+    COMMUTATOR = OPERATOR(@extschema@.<>), NEGATOR = OPERATOR(@extschema@.=), RESTRICT = neqsel, JOIN = neqjoinsel
+);
+COMMENT ON OPERATOR @extschema@.<> (@extschema@.profile_state, @extschema@.profile_state) IS 'another history';
+
+-- Kernel: histories -------------------------------------------------------
+
+CREATE FUNCTION @extschema@.profile_state_merge(@extschema@.profile_state, @extschema@.profile_state)
+    RETURNS @extschema@.profile_state
+    AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION @extschema@.profile_state_merge(@extschema@.profile_state, @extschema@.profile_state) IS
+'Returns two histories as one. A booking of the second replaces that of the same key in the first; entries are all kept. NULL counts as empty; both NULL give NULL. O(entries).';
+
+CREATE FUNCTION @extschema@.profile_booking_transition(
+    state @extschema@.profile_state,
+    customer_id bigint,
+    booking_id bigint,
+    booked_at timestamptz,
+    status @extschema@.booking_status,
+    amount numeric,
+    cabin @extschema@.cabin,
+    sales_channel text,
+    origin bpchar,
+    destination bpchar,
+    party_size integer,
+    departure_at timestamptz,
+    items integer[])
+    RETURNS @extschema@.profile_state
+    AS 'MODULE_PATHNAME' LANGUAGE C STABLE PARALLEL SAFE;
+COMMENT ON FUNCTION @extschema@.profile_booking_transition(@extschema@.profile_state, bigint, bigint, timestamptz, @extschema@.booking_status, numeric, @extschema@.cabin, text, bpchar, bpchar, integer, timestamptz, integer[]) IS
+'Transition function of profile_booking_agg(), which tells the arguments; state NULL is an empty history.';
+
+CREATE AGGREGATE @extschema@.profile_booking_agg(
+    customer_id bigint,
+    booking_id bigint,
+    booked_at timestamptz,
+    status @extschema@.booking_status,
+    amount numeric,
+    cabin @extschema@.cabin,
+    sales_channel text,
+    origin bpchar,
+    destination bpchar,
+    party_size integer,
+    departure_at timestamptz,
+    items integer[]) (
+    SFUNC = @extschema@.profile_booking_transition,
+    STYPE = @extschema@.profile_state,
+    COMBINEFUNC = @extschema@.profile_state_merge,
+    PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE @extschema@.profile_booking_agg(bigint, bigint, timestamptz, @extschema@.booking_status, numeric, @extschema@.cabin, text, bpchar, bpchar, integer, timestamptz, integer[]) IS
+'Makes the history of a person out of bookings. (customer_id, booking_id) is the key of a booking in the history; held bookings are left out, cancelled and refunded ones are kept as such. amount in the base currency (NULL: 0); party_size NULL is 1; items: how many of its lines are ancillaries, seats, bags, meals, upgrades and bundles (NULL: none); the other arguments may be NULL: not known. Facts of route and departure are those of table airport now. NULL for no rows. Errors: 22004 key, booked_at or status NULL, 22008 a time that is not finite, 22003 amount, 22023 items, party_size or a code of an airport. O(bookings).';
+
+CREATE FUNCTION @extschema@.profile_event_transition(
+    state @extschema@.profile_state,
+    kind text,
+    at timestamptz,
+    visit boolean,
+    id bigint,
+    value bigint)
+    RETURNS @extschema@.profile_state
+    AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION @extschema@.profile_event_transition(@extschema@.profile_state, text, timestamptz, boolean, bigint, bigint) IS
+'Transition function of profile_event_agg(), which tells the arguments; state NULL is an empty history.';
+
+CREATE AGGREGATE @extschema@.profile_event_agg(
+    kind text,
+    at timestamptz,
+    visit boolean,
+    id bigint,
+    value bigint) (
+    SFUNC = @extschema@.profile_event_transition,
+    STYPE = @extschema@.profile_state,
+    COMBINEFUNC = @extschema@.profile_state_merge,
+    PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE @extschema@.profile_event_agg(text, timestamptz, boolean, bigint, bigint) IS
+'Makes the history of a person out of what was done or said. kind: the kind of an event, touch:CHANNEL:KIND for a contact, consent:PURPOSE:CHANNEL for a consent. visit: made on our site or in our application, so that it is part of a session (NULL: no). id and value are kept when neither is NULL: for nps_response the event and the score, for a consent its id and 1 or 0. NULL for no rows. Errors: 22004 kind or at NULL, 22008 at not finite, 22001 kind longer than 255 bytes, 54000 more than 4096 kinds. O(rows).';
+
+CREATE AGGREGATE @extschema@.profile_merge(@extschema@.profile_state) (
+    SFUNC = @extschema@.profile_state_merge,
+    STYPE = @extschema@.profile_state,
+    COMBINEFUNC = @extschema@.profile_state_merge,
+    PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE @extschema@.profile_merge(@extschema@.profile_state) IS
+'Merges histories into one, as profile_state_merge(). NULL for no rows. O(entries).';
+
+-- Kernel: columns ---------------------------------------------------------
+
+CREATE FUNCTION @extschema@.profile_read(
+    state @extschema@.profile_state,
+    as_of timestamptz,
+    OUT due_at timestamptz,
+    OUT booking_count integer, OUT booking_count_30d integer, OUT booking_count_90d integer,
+    OUT booking_count_180d integer, OUT booking_count_12m integer, OUT spend_total numeric,
+    OUT spend_90d numeric, OUT spend_12m numeric, OUT first_booked_at timestamptz,
+    OUT last_booked_at timestamptz, OUT prev_booked_at timestamptz, OUT next_departure_at timestamptz,
+    OUT cancelled_count integer, OUT refunded_count integer, OUT cabin_top text, OUT premium_share numeric,
+    OUT sales_channel_top text, OUT route_top text, OUT route_count integer, OUT haul_top text,
+    OUT region_top text, OUT international_share numeric, OUT intercontinental_share numeric,
+    OUT weekend_share numeric, OUT season_top text, OUT party_size_avg numeric, OUT group_count integer,
+    OUT solo_share numeric, OUT lead_days_avg numeric, OUT last_minute_share numeric, OUT early_share numeric,
+    OUT ancillary_count integer, OUT seat_count integer, OUT bag_count integer, OUT meal_count integer,
+    OUT upgrade_count integer, OUT bundle_count integer, OUT email_open_30d integer,
+    OUT email_open_90d integer, OUT email_click_90d integer, OUT session_30d integer,
+    OUT app_open_30d integer, OUT search_7d integer, OUT search_30d integer, OUT cart_abandoned_7d integer,
+    OUT cart_abandoned_30d integer, OUT complaint_90d integer, OUT touch_30d integer, OUT touch_90d integer,
+    OUT last_event_at timestamptz, OUT last_search_at timestamptz, OUT last_complaint_at timestamptz,
+    OUT last_touch_at timestamptz, OUT nps_score integer, OUT nps_at timestamptz, OUT app_opened boolean,
+    OUT referred boolean, OUT email_opt_in boolean, OUT sms_opt_in boolean, OUT push_opt_in boolean)
+    AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION @extschema@.profile_read(@extschema@.profile_state, timestamptz) IS
+'Returns the columns of a history as of a time, as docs/profile.md describes them, and due_at, the time until which, excluded, they stay what they are if nothing is added (infinity: for good). What is after as_of is not counted. NULL for NULL. Error: 22023 as_of not finite. O(entries).';
+
+CREATE FUNCTION @extschema@.profile_change(
+    state @extschema@.profile_state,
+    removed @extschema@.profile_state,
+    added @extschema@.profile_state,
+    as_of timestamptz,
+    OUT changed @extschema@.profile_state,
+    OUT due_at timestamptz,
+    OUT booking_count integer, OUT booking_count_30d integer, OUT booking_count_90d integer,
+    OUT booking_count_180d integer, OUT booking_count_12m integer, OUT spend_total numeric,
+    OUT spend_90d numeric, OUT spend_12m numeric, OUT first_booked_at timestamptz,
+    OUT last_booked_at timestamptz, OUT prev_booked_at timestamptz, OUT next_departure_at timestamptz,
+    OUT cancelled_count integer, OUT refunded_count integer, OUT cabin_top text, OUT premium_share numeric,
+    OUT sales_channel_top text, OUT route_top text, OUT route_count integer, OUT haul_top text,
+    OUT region_top text, OUT international_share numeric, OUT intercontinental_share numeric,
+    OUT weekend_share numeric, OUT season_top text, OUT party_size_avg numeric, OUT group_count integer,
+    OUT solo_share numeric, OUT lead_days_avg numeric, OUT last_minute_share numeric, OUT early_share numeric,
+    OUT ancillary_count integer, OUT seat_count integer, OUT bag_count integer, OUT meal_count integer,
+    OUT upgrade_count integer, OUT bundle_count integer, OUT email_open_30d integer,
+    OUT email_open_90d integer, OUT email_click_90d integer, OUT session_30d integer,
+    OUT app_open_30d integer, OUT search_7d integer, OUT search_30d integer, OUT cart_abandoned_7d integer,
+    OUT cart_abandoned_30d integer, OUT complaint_90d integer, OUT touch_30d integer, OUT touch_90d integer,
+    OUT last_event_at timestamptz, OUT last_search_at timestamptz, OUT last_complaint_at timestamptz,
+    OUT last_touch_at timestamptz, OUT nps_score integer, OUT nps_at timestamptz, OUT app_opened boolean,
+    OUT referred boolean, OUT email_opt_in boolean, OUT sms_opt_in boolean, OUT push_opt_in boolean)
+    AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION @extschema@.profile_change(@extschema@.profile_state, @extschema@.profile_state, @extschema@.profile_state, timestamptz) IS
+'Returns a history from which one was removed (bookings by key, entries one for one; what is not there is passed over) and to which then another was added (as profile_state_merge()), with its columns as profile_read() returns them. NULL histories are empty. Errors: 22004 as_of NULL, 22023 as_of not finite. O(entries).';
+
+CREATE FUNCTION @extschema@.profile_integer(
+    state @extschema@.profile_state,
+    name text,
+    as_of timestamptz)
+    RETURNS integer
+    AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION @extschema@.profile_integer(@extschema@.profile_state, text, timestamptz) IS
+'Returns one column of profile_read() that is of type integer, such as booking_count. NULL for NULL. Errors: 42703 no such column of this type, 22023 as_of not finite. O(entries).';
+
+CREATE FUNCTION @extschema@.profile_number(
+    state @extschema@.profile_state,
+    name text,
+    as_of timestamptz)
+    RETURNS numeric
+    AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION @extschema@.profile_number(@extschema@.profile_state, text, timestamptz) IS
+'Returns one column of profile_read() that is of type numeric, such as spend_total. NULL for NULL. Errors: 42703 no such column of this type, 22023 as_of not finite. O(entries).';
+
+CREATE FUNCTION @extschema@.profile_time(
+    state @extschema@.profile_state,
+    name text,
+    as_of timestamptz)
+    RETURNS timestamptz
+    AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION @extschema@.profile_time(@extschema@.profile_state, text, timestamptz) IS
+'Returns one column of profile_read() that is of type timestamptz, such as first_booked_at. NULL for NULL. Errors: 42703 no such column of this type, 22023 as_of not finite. O(entries).';
+
+CREATE FUNCTION @extschema@.profile_text(
+    state @extschema@.profile_state,
+    name text,
+    as_of timestamptz)
+    RETURNS text
+    AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION @extschema@.profile_text(@extschema@.profile_state, text, timestamptz) IS
+'Returns one column of profile_read() that is of type text, such as cabin_top. NULL for NULL. Errors: 42703 no such column of this type, 22023 as_of not finite. O(entries).';
+
+CREATE FUNCTION @extschema@.profile_boolean(
+    state @extschema@.profile_state,
+    name text,
+    as_of timestamptz)
+    RETURNS boolean
+    AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION @extschema@.profile_boolean(@extschema@.profile_state, text, timestamptz) IS
+'Returns one column of profile_read() that is of type boolean, such as app_opened. NULL for NULL. Errors: 42703 no such column of this type, 22023 as_of not finite. O(entries).';
+
+CREATE FUNCTION @extschema@.profile_item_mask(kind text, category text) RETURNS integer
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN (category = 'ancillary')::integer
+        + CASE WHEN kind IN ('seat', 'legroom') THEN 2
+            WHEN kind = 'bag' THEN 4
+            WHEN kind = 'meal' THEN 8
+            WHEN kind = 'upgrade' THEN 16
+            ELSE 0 END
+        + CASE WHEN category = 'bundle' THEN 32 ELSE 0 END;
+COMMENT ON FUNCTION @extschema@.profile_item_mask(text, text) IS
+'Tells as what a line of a booking counts, by its kind and the category of that: the sum of 1 ancillary, 2 seat, 4 bag, 8 meal, 16 upgrade, 32 bundle; 0: none. NULL category gives NULL. Inlined.';
+
+CREATE FUNCTION @extschema@.profile_nps_value(kind text, score text) RETURNS bigint
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE WHEN kind = 'nps_response' THEN
+        CASE WHEN score ~ '^(10|[0-9])$' THEN score::bigint ELSE -1 END END;
+COMMENT ON FUNCTION @extschema@.profile_nps_value(text, text) IS
+'Returns what the history keeps of an event of this kind beside its time: of nps_response the score, 0 to 10, or -1 when it has none; NULL for other kinds. Inlined.';
+
+-- Kernel: all persons -----------------------------------------------------
+
+CREATE FUNCTION @extschema@.profile_build(
+    bookings text,
+    items text,
+    entries text,
+    names text[],
+    as_of timestamptz)
+    RETURNS TABLE (customer_id bigint, state @extschema@.profile_state, due_at timestamptz,
+        booking_count integer, booking_count_30d integer, booking_count_90d integer,
+        booking_count_180d integer, booking_count_12m integer, spend_total numeric, spend_90d numeric,
+        spend_12m numeric, first_booked_at timestamptz, last_booked_at timestamptz,
+        prev_booked_at timestamptz, next_departure_at timestamptz, cancelled_count integer,
+        refunded_count integer, cabin_top text, premium_share numeric, sales_channel_top text, route_top text,
+        route_count integer, haul_top text, region_top text, international_share numeric,
+        intercontinental_share numeric, weekend_share numeric, season_top text, party_size_avg numeric,
+        group_count integer, solo_share numeric, lead_days_avg numeric, last_minute_share numeric,
+        early_share numeric, ancillary_count integer, seat_count integer, bag_count integer,
+        meal_count integer, upgrade_count integer, bundle_count integer, email_open_30d integer,
+        email_open_90d integer, email_click_90d integer, session_30d integer, app_open_30d integer,
+        search_7d integer, search_30d integer, cart_abandoned_7d integer, cart_abandoned_30d integer,
+        complaint_90d integer, touch_30d integer, touch_90d integer, last_event_at timestamptz,
+        last_search_at timestamptz, last_complaint_at timestamptz, last_touch_at timestamptz,
+        nps_score integer, nps_at timestamptz, app_opened boolean, referred boolean, email_opt_in boolean,
+        sms_opt_in boolean, push_opt_in boolean)
+    AS 'MODULE_PATHNAME' LANGUAGE C STABLE PARALLEL RESTRICTED ROWS 100000 SUPPORT @extschema@.source_support;
+COMMENT ON FUNCTION @extschema@.profile_build(text, text, text, text[], timestamptz) IS
+'Returns the history of every person in three sources, and its columns as profile_read() returns them. Columns of the sources by position: bookings (person bigint, and the arguments of profile_booking_agg() without items), items (person, customer_id, booking_id bigint, profile_item_mask() integer), entries (person bigint, and the arguments of profile_event_agg()). names: all sales channels and kinds that occur. The sources run with the rights of the caller, in parallel where they can. For profile_rebuild(). Errors: 22004 NULL argument or key, 42804 column of another type, 22023 name that was not given, as_of not finite, 53200 more than iaros.group_memory, and those of profile_booking_agg(). Linear in rows; 72 bytes a booking, 32 a line, 40 an entry.';
 
 -- Engine ------------------------------------------------------------------
 
-CREATE FUNCTION @extschema@.profile_compute(
-    customer_ids bigint[] DEFAULT NULL,
-    as_of timestamptz DEFAULT now())
-    RETURNS TABLE (customer_id bigint,
-        booking_count integer, booking_count_12m integer, spend_total numeric, spend_12m numeric,
-        first_booked_at timestamptz, last_booked_at timestamptz, cabin_top @extschema@.cabin,
-        sales_channel_top text, route_top text, lead_days_avg numeric, party_size_avg numeric,
-        weekend_share numeric, international_share numeric, ancillary_count integer,
-        bundle_count integer, email_open_90d integer, email_click_90d integer, search_30d integer,
-        cart_abandoned_7d integer, last_event_at timestamptz, last_complaint_at timestamptz,
-        nps_score integer, is_member boolean, tier text, app_user boolean, corporate boolean,
-        social_follower boolean, referral_participant boolean)
-    LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 100000
+CREATE FUNCTION @extschema@.profile_apply(customer_ids bigint[])
+    RETURNS bigint
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
-    SET timezone = 'UTC'
+    AS $$
+BEGIN
+    PERFORM iaros.install_check();
+    RETURN iaros.profile_gate_apply(customer_ids);
+END $$;
+COMMENT ON FUNCTION @extschema@.profile_apply(bigint[]) IS
+'Makes the profiles of some customers anew from their rows and returns of how many persons that were; ids that are aliases count for their master, ids of nobody are passed over. NULL: none. Triggers keep profiles; this is for rows that were written past them. O(rows of these customers).';
+
+CREATE FUNCTION @extschema@.profile_rebuild()
+    RETURNS bigint
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+BEGIN
+    PERFORM iaros.install_check();
+    RETURN iaros.profile_gate_rebuild();
+END $$;
+COMMENT ON FUNCTION @extschema@.profile_rebuild() IS
+'Makes all profiles anew from the tables in one pass and returns how many were not what they should be: 0 unless rows were written past the triggers, airports or kinds of events changed, or partitions were dropped. Writers of bookings, events, contacts and consents wait meanwhile, readers do not. Linear in rows.';
+
+CREATE FUNCTION @extschema@.profile_refresh()
+    RETURNS bigint
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+BEGIN
+    PERFORM iaros.install_check();
+    RETURN iaros.profile_gate_refresh();
+END $$;
+COMMENT ON FUNCTION @extschema@.profile_refresh() IS
+'Body of the job iaros-profile: stores the columns anew of profiles whose due_at or member_due_on has come, and returns how many. profile and profile_at() are right without it, only slower where many are due. Rows that others have locked are left for the next run. O(customers), mostly a scan.';
+
+CREATE FUNCTION @extschema@.profile_check(
+    customer_ids bigint[] DEFAULT NULL)
+    RETURNS TABLE (customer_id bigint, finding text)
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
     SET plan_cache_mode = force_custom_plan
     AS $$
 #variable_conflict use_column
-DECLARE
-    until timestamptz := coalesce(profile_compute.as_of, now());
-    year_ago timestamptz := until - interval '12 months';
-    zone text;
 BEGIN
     PERFORM iaros.install_check();
-    zone := iaros.setting_get('brand_time_zone');
     RETURN QUERY
-        -- Under which ids a person is stored: of all, or of the ones given.
-        WITH stored AS MATERIALIZED (
-            SELECT c.customer_id AS id, coalesce(a.master_id, c.customer_id) AS person
+        WITH asked AS MATERIALIZED (
+            SELECT c.customer_id, a.master_id
             FROM iaros.customer c
             LEFT JOIN iaros.customer_alias a ON a.customer_id = c.customer_id
-            WHERE profile_compute.customer_ids IS NULL
-            UNION ALL
-            SELECT c.customer_id, c.customer_id
-            FROM (SELECT DISTINCT x.id FROM unnest(profile_compute.customer_ids) AS x(id)) u
-            JOIN iaros.customer c ON c.customer_id = u.id
-            WHERE profile_compute.customer_ids IS NOT NULL
-              AND NOT EXISTS (SELECT FROM iaros.customer_alias a WHERE a.customer_id = u.id)
-            UNION ALL
-            SELECT a.customer_id, a.master_id
-            FROM (SELECT DISTINCT x.id FROM unnest(profile_compute.customer_ids) AS x(id)) u
-            JOIN iaros.customer_alias a ON a.master_id = u.id
-            WHERE profile_compute.customer_ids IS NOT NULL
-        ), bought AS MATERIALIZED (
-            SELECT s.person, b.customer_id, b.booking_id, b.booked_at, b.departure_at, b.party_size,
-                b.origin, b.destination, b.cabin, b.sales_channel, b.amount_base
-            FROM stored s
-            JOIN iaros.booking b ON b.customer_id = s.id
-            WHERE iaros.booking_counts(b.status) AND b.booked_at <= until
-        ), booked AS (
-            SELECT b.person,
-                count(*) AS booking_count,
-                count(*) FILTER (WHERE b.booked_at > year_ago) AS booking_count_12m,
-                sum(b.amount_base) AS spend_total,
-                sum(b.amount_base) FILTER (WHERE b.booked_at > year_ago) AS spend_12m,
-                min(b.booked_at) AS first_booked_at,
-                max(b.booked_at) AS last_booked_at,
-                -- Whole seconds, since averages of integers are exact.
-                avg(date_part('epoch', b.departure_at - b.booked_at)::bigint)
-                    FILTER (WHERE b.departure_at >= b.booked_at) / 86400 AS lead_days_avg,
-                avg(b.party_size) AS party_size_avg,
-                avg((date_part('isodow', b.departure_at AT TIME ZONE coalesce(o.time_zone, zone)) >= 6)::integer) AS weekend_share,
-                avg((o.country <> d.country)::integer) AS international_share
-            FROM bought b
-            LEFT JOIN iaros.airport o ON o.airport = b.origin
-            LEFT JOIN iaros.airport d ON d.airport = b.destination
-            GROUP BY b.person
-        ), cabin AS (
-            SELECT DISTINCT ON (t.person) t.person, t.cabin
-            FROM (SELECT b.person, b.cabin, count(*) AS times, max(b.booked_at) AS last_at
-                  FROM bought b WHERE b.cabin IS NOT NULL GROUP BY b.person, b.cabin) t
-            ORDER BY t.person, t.times DESC, t.last_at DESC, t.cabin
-        ), sold AS (
-            SELECT DISTINCT ON (t.person) t.person, t.sales_channel
-            FROM (SELECT b.person, b.sales_channel, count(*) AS times, max(b.booked_at) AS last_at
-                  FROM bought b WHERE b.sales_channel IS NOT NULL GROUP BY b.person, b.sales_channel) t
-            ORDER BY t.person, t.times DESC, t.last_at DESC, t.sales_channel
-        ), route AS (
-            SELECT DISTINCT ON (t.person) t.person, t.origin || '-' || t.destination AS route
-            FROM (SELECT b.person, b.origin, b.destination, count(*) AS times, max(b.booked_at) AS last_at
-                  FROM bought b WHERE b.origin IS NOT NULL GROUP BY b.person, b.origin, b.destination) t
-            ORDER BY t.person, t.times DESC, t.last_at DESC, t.origin, t.destination
-        ), item AS (
-            SELECT b.person,
-                count(*) FILTER (WHERE k.category = 'ancillary') AS ancillary_count,
-                count(*) FILTER (WHERE k.category = 'bundle') AS bundle_count
-            FROM bought b
-            JOIN iaros.booking_item i ON i.customer_id = b.customer_id AND i.booking_id = b.booking_id
-            JOIN iaros.item_kind k ON k.kind = i.kind
-            GROUP BY b.person
-        ), did AS (
-            SELECT s.person,
-                count(*) FILTER (WHERE e.kind = 'email_open' AND e.occurred_at > until - interval '90 days') AS email_open_90d,
-                count(*) FILTER (WHERE e.kind = 'email_click' AND e.occurred_at > until - interval '90 days') AS email_click_90d,
-                count(*) FILTER (WHERE e.kind = 'search' AND e.occurred_at > until - interval '30 days') AS search_30d,
-                count(*) FILTER (WHERE e.kind = 'cart_abandoned' AND e.occurred_at > until - interval '7 days') AS cart_abandoned_7d,
-                max(e.occurred_at) AS last_event_at,
-                max(e.occurred_at) FILTER (WHERE e.kind = 'complaint') AS last_complaint_at,
-                bool_or(e.kind = 'app_open') AS app_user,
-                bool_or(e.kind = 'referral') AS referral_participant
-            FROM stored s
-            JOIN iaros.event e ON e.customer_id = s.id
-            WHERE e.occurred_at <= until
-            GROUP BY s.person
-        ), nps AS (
-            SELECT DISTINCT ON (s.person) s.person, n.score
-            FROM stored s
-            JOIN iaros.nps_response n ON n.customer_id = s.id
-            WHERE n.occurred_at <= until
-            ORDER BY s.person, n.occurred_at DESC, n.event_id DESC
-        ), trait AS (
-            SELECT s.person,
-                bool_or(t.trait = 'app_user') AS app_user,
-                bool_or(t.trait = 'corporate_account') AS corporate,
-                bool_or(t.trait = 'social_follower') AS social_follower,
-                bool_or(t.trait = 'referral_participant') AS referral_participant
-            FROM stored s
-            JOIN iaros.customer_trait t ON t.customer_id = s.id
-            WHERE t.value NOT IN ('false', 'null')
-            GROUP BY s.person
-        ), member AS (
-            SELECT DISTINCT ON (s.person) s.person, l.tier
-            FROM stored s
-            JOIN iaros.loyalty_account l ON l.customer_id = s.id
-            JOIN iaros.loyalty_tier t ON t.programme = l.programme AND t.tier = l.tier
-            WHERE iaros.loyalty_active(l.enrolled_on, l.cancelled_on, until::date)
-            ORDER BY s.person, t.rank DESC, l.programme, l.customer_id
+            WHERE profile_check.customer_ids IS NULL OR c.customer_id = ANY (profile_check.customer_ids)
+        ), right_now AS (
+            SELECT s.customer_id, s.state
+            FROM iaros.profile_states(ARRAY(SELECT q.customer_id FROM asked q WHERE q.master_id IS NULL)) s
         )
-        SELECT p.person, coalesce(b.booking_count, 0)::integer, coalesce(b.booking_count_12m, 0)::integer,
-            coalesce(b.spend_total, 0), coalesce(b.spend_12m, 0),
-            b.first_booked_at, b.last_booked_at, c.cabin, h.sales_channel, r.route,
-            round(b.lead_days_avg, 2), round(b.party_size_avg, 2),
-            round(b.weekend_share, 4), round(b.international_share, 4),
-            coalesce(i.ancillary_count, 0)::integer, coalesce(i.bundle_count, 0)::integer,
-            coalesce(d.email_open_90d, 0)::integer, coalesce(d.email_click_90d, 0)::integer,
-            coalesce(d.search_30d, 0)::integer, coalesce(d.cart_abandoned_7d, 0)::integer,
-            d.last_event_at, d.last_complaint_at, n.score,
-            m.person IS NOT NULL, m.tier,
-            coalesce(t.app_user, false) OR coalesce(d.app_user, false),
-            coalesce(t.corporate, false), coalesce(t.social_follower, false),
-            coalesce(t.referral_participant, false) OR coalesce(d.referral_participant, false)
-        FROM stored p
-        LEFT JOIN booked b ON b.person = p.person
-        LEFT JOIN cabin c ON c.person = p.person
-        LEFT JOIN sold h ON h.person = p.person
-        LEFT JOIN route r ON r.person = p.person
-        LEFT JOIN item i ON i.person = p.person
-        LEFT JOIN did d ON d.person = p.person
-        LEFT JOIN nps n ON n.person = p.person
-        LEFT JOIN trait t ON t.person = p.person
-        LEFT JOIN member m ON m.person = p.person
-        WHERE p.id = p.person;
+        SELECT q.customer_id,
+            CASE WHEN p.customer_id IS NULL THEN 'has no profile'
+                WHEN p.state OPERATOR(iaros.<>) n.state THEN 'the history is not that of the tables'
+                ELSE 'the columns are not those of the history' END
+        FROM asked q
+        JOIN right_now n ON n.customer_id = q.customer_id
+        LEFT JOIN iaros.profile_stored p ON p.customer_id = q.customer_id
+        WHERE q.master_id IS NULL
+          AND (p.customer_id IS NULL OR p.state OPERATOR(iaros.<>) n.state
+               OR isfinite(p.as_of) AND NOT EXISTS (
+                   SELECT FROM iaros.profile_read(p.state, p.as_of) r
+                   WHERE (r.due_at,
+                       r.booking_count, r.booking_count_30d, r.booking_count_90d, r.booking_count_180d,
+                       r.booking_count_12m, r.spend_total, r.spend_90d, r.spend_12m, r.first_booked_at,
+                       r.last_booked_at, r.prev_booked_at, r.next_departure_at, r.cancelled_count,
+                       r.refunded_count, r.cabin_top::iaros.cabin, r.premium_share, r.sales_channel_top,
+                       r.route_top, r.route_count, r.haul_top, r.region_top, r.international_share,
+                       r.intercontinental_share, r.weekend_share, r.season_top, r.party_size_avg,
+                       r.group_count, r.solo_share, r.lead_days_avg, r.last_minute_share, r.early_share,
+                       r.ancillary_count, r.seat_count, r.bag_count, r.meal_count, r.upgrade_count,
+                       r.bundle_count, r.email_open_30d, r.email_open_90d, r.email_click_90d, r.session_30d,
+                       r.app_open_30d, r.search_7d, r.search_30d, r.cart_abandoned_7d, r.cart_abandoned_30d,
+                       r.complaint_90d, r.touch_30d, r.touch_90d, r.last_event_at, r.last_search_at,
+                       r.last_complaint_at, r.last_touch_at, r.nps_score, r.nps_at, r.app_opened, r.referred,
+                       r.email_opt_in, r.sms_opt_in, r.push_opt_in) IS NOT DISTINCT FROM (p.due_at,
+                       p.booking_count, p.booking_count_30d, p.booking_count_90d, p.booking_count_180d,
+                       p.booking_count_12m, p.spend_total, p.spend_90d, p.spend_12m, p.first_booked_at,
+                       p.last_booked_at, p.prev_booked_at, p.next_departure_at, p.cancelled_count,
+                       p.refunded_count, p.cabin_top, p.premium_share, p.sales_channel_top, p.route_top,
+                       p.route_count, p.haul_top, p.region_top, p.international_share,
+                       p.intercontinental_share, p.weekend_share, p.season_top, p.party_size_avg,
+                       p.group_count, p.solo_share, p.lead_days_avg, p.last_minute_share, p.early_share,
+                       p.ancillary_count, p.seat_count, p.bag_count, p.meal_count, p.upgrade_count,
+                       p.bundle_count, p.email_open_30d, p.email_open_90d, p.email_click_90d, p.session_30d,
+                       p.app_open_30d, p.search_7d, p.search_30d, p.cart_abandoned_7d, p.cart_abandoned_30d,
+                       p.complaint_90d, p.touch_30d, p.touch_90d, p.last_event_at, p.last_search_at,
+                       p.last_complaint_at, p.last_touch_at, p.nps_score, p.nps_at, p.app_opened, p.referred,
+                       p.email_opt_in, p.sms_opt_in, p.push_opt_in)))
+        UNION ALL
+        SELECT q.customer_id, 'is an alias and has a profile'
+        FROM asked q
+        JOIN iaros.profile_stored p ON p.customer_id = q.customer_id
+        WHERE q.master_id IS NOT NULL
+        ORDER BY 1;
 END $$;
-COMMENT ON FUNCTION @extschema@.profile_compute(bigint[], timestamptz) IS
-'Returns the profiles, as they were at as_of, of the customers given, or of all when the array is NULL; aliases are folded into their master, and only masters come out. The one computation behind profile_refresh() and profile_apply(). as_of itself is no column. Writes nothing. Linear in the bookings, items and events of these customers.';
+COMMENT ON FUNCTION @extschema@.profile_check(bigint[]) IS
+'Returns the customers, of those given or of all when the array is NULL, whose profile is not what their rows say, and what is wrong; no row: all is well. Writes nothing; profile_apply() mends. O(rows of these customers).';
 
-CREATE FUNCTION @extschema@.profile_write(
-    customer_ids bigint[],
-    as_of timestamptz)
-    RETURNS bigint
-    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
-    SET search_path = pg_catalog, pg_temp
-    SET plan_cache_mode = force_custom_plan
-    AS $$
-#variable_conflict use_column
-DECLARE
-    until timestamptz := profile_write.as_of;
-    done bigint;
-BEGIN
-    PERFORM iaros.install_check();
-    -- Missing rows first, then all locks, each in one order; what follows
-    -- then sees what others committed while we waited.
-    INSERT INTO iaros.profile (customer_id)
-    SELECT c.customer_id FROM iaros.customer c
-    WHERE (profile_write.customer_ids IS NULL OR c.customer_id = ANY (profile_write.customer_ids))
-      AND NOT EXISTS (SELECT FROM iaros.profile p WHERE p.customer_id = c.customer_id)
-      AND NOT EXISTS (SELECT FROM iaros.customer_alias a WHERE a.customer_id = c.customer_id)
-    ORDER BY c.customer_id
-    ON CONFLICT ON CONSTRAINT profile_pkey DO NOTHING;
-    PERFORM FROM iaros.profile p
-    WHERE profile_write.customer_ids IS NULL OR p.customer_id = ANY (profile_write.customer_ids)
-    ORDER BY p.customer_id FOR NO KEY UPDATE;
-    -- The present is when the locks were got: what another transaction
-    -- wrote while we waited is not of the future.
-    IF until IS NULL OR until = now() THEN
-        until := clock_timestamp();
-    END IF;
-    DELETE FROM iaros.profile p USING iaros.customer_alias a
-    WHERE a.customer_id = p.customer_id
-      AND (profile_write.customer_ids IS NULL OR p.customer_id = ANY (profile_write.customer_ids));
-    UPDATE iaros.profile p
-    SET (as_of, booking_count, booking_count_12m, spend_total, spend_12m, first_booked_at,
-        last_booked_at, cabin_top, sales_channel_top, route_top, lead_days_avg, party_size_avg,
-        weekend_share, international_share, ancillary_count, bundle_count, email_open_90d,
-        email_click_90d, search_30d, cart_abandoned_7d, last_event_at, last_complaint_at, nps_score,
-        is_member, tier, app_user, corporate, social_follower, referral_participant) = ROW(
-        until,
-        n.booking_count, n.booking_count_12m, n.spend_total, n.spend_12m, n.first_booked_at,
-        n.last_booked_at, n.cabin_top, n.sales_channel_top, n.route_top, n.lead_days_avg,
-        n.party_size_avg, n.weekend_share, n.international_share, n.ancillary_count, n.bundle_count,
-        n.email_open_90d, n.email_click_90d, n.search_30d, n.cart_abandoned_7d, n.last_event_at,
-        n.last_complaint_at, n.nps_score, n.is_member, n.tier, n.app_user, n.corporate,
-        n.social_follower, n.referral_participant)
-    FROM iaros.profile_compute(profile_write.customer_ids, until) n
-    WHERE n.customer_id = p.customer_id;
-    GET DIAGNOSTICS done = ROW_COUNT;
-    RETURN done;
-END $$;
-COMMENT ON FUNCTION @extschema@.profile_write(bigint[], timestamptz) IS
-'Brings the rows of profile of the customers given, or of all when the array is NULL, to what profile_compute() says, and returns how many there are. Locks them in the order of customer_id in a statement of its own before it computes, so that two calls neither deadlock nor lose an update. as_of = now() means the moment at which the locks were got. For profile_refresh() and profile_apply().';
-
-CREATE FUNCTION @extschema@.profile_refresh(as_of timestamptz DEFAULT now())
-    RETURNS bigint
-    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
-    SET search_path = pg_catalog, pg_temp
-    AS $$
-BEGIN
-    RETURN iaros.profile_write(NULL, as_of);
-END $$;
-COMMENT ON FUNCTION @extschema@.profile_refresh(timestamptz) IS
-'Computes the profile of every customer that is no alias as of a time (NULL or now(): the present) and returns how many there are; profiles of aliases go. Body of the job iaros-profile. Linear in bookings, items and events.';
-
-CREATE FUNCTION @extschema@.profile_apply(
-    customer_ids bigint[],
+CREATE FUNCTION @extschema@.customer_profile(
+    customer_id bigint,
     as_of timestamptz DEFAULT now())
-    RETURNS bigint
-    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
-    SET search_path = pg_catalog, pg_temp
-    AS $$
-BEGIN
-    PERFORM iaros.install_check();
-    -- The ids given and, where they are aliases, the ids they stand for.
-    RETURN iaros.profile_write(ARRAY(
-        SELECT u.id FROM unnest(customer_ids) AS u(id) WHERE u.id IS NOT NULL
-        UNION
-        SELECT a.master_id FROM iaros.customer_alias a
-        WHERE a.customer_id IN (SELECT u.id FROM unnest(customer_ids) AS u(id))), as_of);
-END $$;
-COMMENT ON FUNCTION @extschema@.profile_apply(bigint[], timestamptz) IS
-'Computes the profiles of some customers anew, as profile_refresh() would, and returns how many that were; ids that are aliases count for their master, ids of nobody are passed over. NULL array: none. Call it after changes to the bookings, items, events, traits or accounts of these customers. Linear in their rows.';
-
-CREATE FUNCTION @extschema@.customer_profile(customer_id bigint)
     RETURNS TABLE (master_id bigint, kind @extschema@.customer_kind, gender text, country text, nationality text,
         city text, language text, home_airport text,
-        as_of timestamptz, booking_count integer, booking_count_12m integer, spend_total numeric,
+        booking_count integer, booking_count_30d integer, booking_count_90d integer,
+        booking_count_180d integer, booking_count_12m integer, spend_total numeric, spend_90d numeric,
         spend_12m numeric, first_booked_at timestamptz, last_booked_at timestamptz,
-        cabin_top @extschema@.cabin, sales_channel_top text, route_top text, lead_days_avg numeric,
-        party_size_avg numeric, weekend_share numeric, international_share numeric,
-        ancillary_count integer, bundle_count integer, email_open_90d integer,
-        email_click_90d integer, search_30d integer, cart_abandoned_7d integer,
-        last_event_at timestamptz, last_complaint_at timestamptz, nps_score integer,
-        is_member boolean, tier text, app_user boolean, corporate boolean, social_follower boolean,
-        referral_participant boolean)
-    LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE ROWS 1
+        prev_booked_at timestamptz, next_departure_at timestamptz, cancelled_count integer,
+        refunded_count integer, cabin_top @extschema@.cabin, premium_share numeric, sales_channel_top text,
+        route_top text, route_count integer, haul_top text, region_top text, international_share numeric,
+        intercontinental_share numeric, weekend_share numeric, season_top text, party_size_avg numeric,
+        group_count integer, solo_share numeric, lead_days_avg numeric, last_minute_share numeric,
+        early_share numeric, ancillary_count integer, seat_count integer, bag_count integer,
+        meal_count integer, upgrade_count integer, bundle_count integer, email_open_30d integer,
+        email_open_90d integer, email_click_90d integer, session_30d integer, app_open_30d integer,
+        search_7d integer, search_30d integer, cart_abandoned_7d integer, cart_abandoned_30d integer,
+        complaint_90d integer, touch_30d integer, touch_90d integer, last_event_at timestamptz,
+        last_search_at timestamptz, last_complaint_at timestamptz, last_touch_at timestamptz,
+        nps_score integer, nps_at timestamptz, is_member boolean, tier text, app_user boolean,
+        corporate boolean, social_follower boolean, referral_participant boolean, email_opt_in boolean,
+        sms_opt_in boolean, push_opt_in boolean)
+    LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 1
     SET search_path = pg_catalog, pg_temp
     AS $$
 #variable_conflict use_column
 DECLARE
     master bigint := iaros.customer_resolve(customer_profile.customer_id);
 BEGIN
+    PERFORM iaros.install_check();
     RETURN QUERY
         SELECT c.customer_id, c.kind, c.gender, c.country::text, c.nationality::text, c.city, c.language, c.home_airport::text,
-            p.as_of, p.booking_count, p.booking_count_12m, p.spend_total, p.spend_12m,
-            p.first_booked_at, p.last_booked_at, p.cabin_top, p.sales_channel_top, p.route_top,
-            p.lead_days_avg, p.party_size_avg, p.weekend_share, p.international_share,
-            p.ancillary_count, p.bundle_count, p.email_open_90d, p.email_click_90d, p.search_30d,
-            p.cart_abandoned_7d, p.last_event_at, p.last_complaint_at, p.nps_score, p.is_member,
-            p.tier, p.app_user, p.corporate, p.social_follower, p.referral_participant
+            p.booking_count, p.booking_count_30d, p.booking_count_90d, p.booking_count_180d,
+            p.booking_count_12m, p.spend_total, p.spend_90d, p.spend_12m, p.first_booked_at, p.last_booked_at,
+            p.prev_booked_at, p.next_departure_at, p.cancelled_count, p.refunded_count, p.cabin_top,
+            p.premium_share, p.sales_channel_top, p.route_top, p.route_count, p.haul_top, p.region_top,
+            p.international_share, p.intercontinental_share, p.weekend_share, p.season_top, p.party_size_avg,
+            p.group_count, p.solo_share, p.lead_days_avg, p.last_minute_share, p.early_share,
+            p.ancillary_count, p.seat_count, p.bag_count, p.meal_count, p.upgrade_count, p.bundle_count,
+            p.email_open_30d, p.email_open_90d, p.email_click_90d, p.session_30d, p.app_open_30d, p.search_7d,
+            p.search_30d, p.cart_abandoned_7d, p.cart_abandoned_30d, p.complaint_90d, p.touch_30d,
+            p.touch_90d, p.last_event_at, p.last_search_at, p.last_complaint_at, p.last_touch_at, p.nps_score,
+            p.nps_at, p.is_member, p.tier, p.app_user, p.corporate, p.social_follower, p.referral_participant,
+            p.email_opt_in, p.sms_opt_in, p.push_opt_in
         FROM iaros.customer c
-        JOIN iaros.profile p ON p.customer_id = c.customer_id
+        JOIN iaros.profile_at(coalesce(customer_profile.as_of, now())) p ON p.customer_id = c.customer_id
         WHERE c.customer_id = master;
 END $$;
-COMMENT ON FUNCTION @extschema@.customer_profile(bigint) IS
-'Returns the stored profile of a person, given any of the ids, beside the attributes of the customer that are not masked. No row for NULL, an unknown customer, or one whose profile was never computed; as_of tells how old it is. A few index look-ups.';
+COMMENT ON FUNCTION @extschema@.customer_profile(bigint, timestamptz) IS
+'Returns the profile of a person as of a time (NULL: now()), given any of the ids, beside the attributes of the customer that are not masked, which are those of now. No row for NULL or an unknown customer. Error: 22023 as_of not finite. A few index look-ups.';
 
 -- Doctor ------------------------------------------------------------------
 
@@ -288,14 +457,28 @@ CREATE FUNCTION @extschema@.profile_doctor()
 BEGIN
     PERFORM iaros.install_check();
     RETURN QUERY
-        SELECT 'warning'::iaros.alert_severity, 'profile', format('%s profiles belong to an alias', count(*)),
-            'SELECT iaros.profile_refresh().'
-        FROM iaros.profile p
+        SELECT 'warning'::iaros.alert_severity, 'profile', format('%s customers have no profile', count(*)),
+            'SELECT iaros.profile_rebuild().'
+        FROM iaros.customer c
+        WHERE NOT EXISTS (SELECT FROM iaros.profile_stored p WHERE p.customer_id = c.customer_id)
+          AND NOT EXISTS (SELECT FROM iaros.customer_alias a WHERE a.customer_id = c.customer_id)
+        HAVING count(*) > 0
+        UNION ALL
+        SELECT 'warning', 'profile', format('%s profiles belong to an alias', count(*)),
+            'SELECT iaros.profile_rebuild().'
+        FROM iaros.profile_stored p
         JOIN iaros.customer_alias a ON a.customer_id = p.customer_id
-        HAVING count(*) > 0;
+        HAVING count(*) > 0
+        UNION ALL
+        SELECT 'warning', 'profile', format('trigger %s on %s is missing or disabled', r.trigger, r.relation),
+            'ALTER TABLE ... ENABLE TRIGGER, then SELECT iaros.profile_rebuild().'
+        FROM iaros.trigger_roles() r
+        WHERE starts_with(r.trigger, 'profile_')
+          AND NOT EXISTS (SELECT FROM pg_trigger t
+                          WHERE t.tgrelid = to_regclass('iaros.' || r.relation) AND t.tgname = r.trigger AND t.tgenabled <> 'D');
 END $$;
 COMMENT ON FUNCTION @extschema@.profile_doctor() IS
-'Findings of doctor() about profiles: those of customers that have become aliases since the last refresh.';
+'Findings of doctor() about profiles: customers without, aliases with one, triggers that are missing or disabled. profile_check() looks at each profile.';
 
 -- Schema ------------------------------------------------------------------
 
@@ -305,56 +488,8 @@ CREATE PROCEDURE @extschema@.profile_install()
     AS $install$
 BEGIN
 IF iaros.schema_step('profile', 1) THEN
-    CREATE TABLE iaros.profile (
-        customer_id bigint PRIMARY KEY REFERENCES iaros.customer ON DELETE CASCADE,
-        as_of timestamptz NOT NULL DEFAULT '-infinity',
-        booking_count integer NOT NULL DEFAULT 0,
-        booking_count_12m integer NOT NULL DEFAULT 0,
-        -- Wider than an amount: sums of many of the largest must fit.
-        spend_total numeric(24,4) NOT NULL DEFAULT 0,
-        spend_12m numeric(24,4) NOT NULL DEFAULT 0,
-        first_booked_at timestamptz,
-        last_booked_at timestamptz,
-        cabin_top iaros.cabin,
-        sales_channel_top text,
-        route_top text,
-        lead_days_avg numeric(8,2),
-        party_size_avg numeric(6,2),
-        weekend_share numeric(5,4),
-        international_share numeric(5,4),
-        ancillary_count integer NOT NULL DEFAULT 0,
-        bundle_count integer NOT NULL DEFAULT 0,
-        email_open_90d integer NOT NULL DEFAULT 0,
-        email_click_90d integer NOT NULL DEFAULT 0,
-        search_30d integer NOT NULL DEFAULT 0,
-        cart_abandoned_7d integer NOT NULL DEFAULT 0,
-        last_event_at timestamptz,
-        last_complaint_at timestamptz,
-        nps_score integer,
-        is_member boolean NOT NULL DEFAULT false,
-        tier text,
-        app_user boolean NOT NULL DEFAULT false,
-        corporate boolean NOT NULL DEFAULT false,
-        social_follower boolean NOT NULL DEFAULT false,
-        referral_participant boolean NOT NULL DEFAULT false
-    );
-    COMMENT ON TABLE iaros.profile IS
-        'What is known of each person as of a time, aliases folded in; one row for each customer that is no alias. Made by profile_refresh() and profile_apply(), never by hand. Bookings that were cancelled or refunded do not count; amounts are in the base currency.';
-    COMMENT ON COLUMN iaros.profile.as_of IS 'The time up to which, included, bookings and events were counted; -infinity: not computed yet.';
-    COMMENT ON COLUMN iaros.profile.booking_count_12m IS 'Bookings after as_of less 12 months; spend_12m likewise.';
-    COMMENT ON COLUMN iaros.profile.cabin_top IS 'The most frequent cabin, of equally frequent ones the last used; sales_channel_top and route_top (as FRA-JFK) likewise.';
-    COMMENT ON COLUMN iaros.profile.lead_days_avg IS 'Average days from booking to departure.';
-    COMMENT ON COLUMN iaros.profile.weekend_share IS 'Share, 0 to 1, of departures on Saturday or Sunday at the airport of origin, in brand_time_zone where there is none.';
-    COMMENT ON COLUMN iaros.profile.international_share IS 'Share, 0 to 1, of routes between two countries.';
-    COMMENT ON COLUMN iaros.profile.ancillary_count IS 'Lines of bookings of a kind in category ancillary; bundle_count of category bundle.';
-    COMMENT ON COLUMN iaros.profile.nps_score IS 'The last answer, 0 to 10.';
-    COMMENT ON COLUMN iaros.profile.tier IS 'The highest tier of the active loyalty accounts.';
-    COMMENT ON COLUMN iaros.profile.app_user IS 'Trait app_user, or the application was opened at least once.';
-    COMMENT ON COLUMN iaros.profile.corporate IS 'Trait corporate_account.';
-    COMMENT ON COLUMN iaros.profile.referral_participant IS 'Trait referral_participant, or an event of kind referral.';
-    PERFORM iaros.job_define('profile', '5 * * * *', 'profile_refresh', interval '3 hours', false,
-        'Computes the profile of every customer.');
+    CALL iaros.profile_install_keep();
 END IF;
 END $install$;
 COMMENT ON PROCEDURE @extschema@.profile_install() IS
-'Makes the table of the domain profile. Called by install().';
+'Makes the tables, views and triggers of the domain profile. Called by install().';

@@ -196,7 +196,7 @@ BEGIN
             coalesce(o.item_kind <> 'upgrade' OR o.cabin > p.cabin_top, true) AS cabin_ok
         FROM asked k
         CROSS JOIN iaros.offer o
-        LEFT JOIN iaros.profile p ON p.customer_id = k.person
+        LEFT JOIN iaros.profile_at(recommend_ids.as_of) p ON p.customer_id = k.person
         LEFT JOIN belongs g ON g.person = k.person AND g.segment = o.target_segment
         LEFT JOIN booked n ON n.person = k.person
         LEFT JOIN liked h ON h.person = k.person AND h.kind = 'cabin' AND h.what = o.cabin::text

@@ -423,10 +423,10 @@ CREATE FUNCTION @extschema@.segment_source_sql(as_of timestamptz DEFAULT now())
 BEGIN
     PERFORM iaros.install_check();
     -- Left joins: the planner drops the tables that no rule asks for.
-    RETURN format('FROM iaros.profile p
+    RETURN format('FROM iaros.profile_at(%1$L) p
 LEFT JOIN iaros.customer c ON c.customer_id = p.customer_id
 LEFT JOIN iaros.customer_rfm r ON r.customer_id = p.customer_id
-CROSS JOIN (VALUES (%L::timestamptz)) AS n(as_of)', to_char(as_of AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US"+00"'));
+CROSS JOIN (VALUES (%1$L::timestamptz)) AS n(as_of)', to_char(as_of AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US"+00"'));
 END $$;
 COMMENT ON FUNCTION @extschema@.segment_source_sql(timestamptz) IS
 'Returns the FROM clause that the conditions of segment_rule_sql() and the expressions of segment_field stand over: profile p, customer c, customer_rfm r, and n.as_of, the time of the question. NULL gives NULL.';

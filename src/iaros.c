@@ -1,8 +1,10 @@
 /* The module: magic block and start of each domain that needs one. */
 #include "postgres.h"
 
+#include "airport.h"
 #include "core/core.h"
 #include "fmgr.h"
+#include "profile/profile.h"
 #include "rfm/rfm.h"
 
 PG_MODULE_MAGIC;
@@ -14,5 +16,7 @@ void
 _PG_init(void)
 {
 	core_init();
+	airport_init();
+	profile_init();
 	rfm_init();
 }

@@ -38,7 +38,6 @@ SELECT 'consents', to_char(count(*), '999,999,999'), count(*) FILTER (WHERE NOT 
 
 \echo '== 2. Profiles, RFM scores and segments are computed.'
 \o /dev/null
-SELECT iaros.profile_refresh();
 SELECT iaros.rfm_refresh();
 SELECT iaros.segment_refresh();
 \o

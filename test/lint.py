@@ -39,7 +39,7 @@ ALLOWED = {
     "sql": r"\w+\.sql",
     "expected": r"\w+\.out",
     "test/sql": r"\w+\.sql",
-    "test/pgtap": r"\w+\.sql",
+    "test/pgtap": r"\w+\.(sql|inc)",
     "test/isolation/specs": r"\w+\.spec",
     "test/isolation/expected": r"\w+\.out",
     "test/data": r"\w+\.(sql|sh|psql)",

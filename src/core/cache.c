@@ -42,7 +42,7 @@ core_init(void)
 }
 
 /* Returns the OID of a table of ours, InvalidOid when it does not exist. */
-static Oid
+Oid
 core_relation(const char *relname)
 {
 	Oid schema = get_namespace_oid("iaros", true);

@@ -46,6 +46,7 @@ extern bool core_cache_usable(const CoreCache *cache);
 extern void core_cache_begin(CoreCache *cache);
 extern void core_cache_end(CoreCache *cache);
 extern void core_require_install(void);
+extern Oid core_relation(const char *relname);
 
 /* setting.c */
 extern void setting_init(void);

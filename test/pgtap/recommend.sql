@@ -13,7 +13,6 @@ WHERE iaros.chance(c, 12, 0) * 12 >= k;
 SELECT iaros.customer_recognise(900199, 900001);
 SELECT iaros.event_record(900002, 'cart_abandoned', '2026-06-30Z');
 SELECT iaros.consent_record(c, 'email', 'marketing', true, 'web', recorded_at => '2026-06-01Z') FROM generate_series(900001, 900050) AS c;
-SELECT iaros.profile_refresh('2026-07-01Z');
 SELECT iaros.rfm_refresh('2026-07-01Z');
 SELECT iaros.segment_refresh('2026-07-01Z');
 
@@ -45,7 +44,7 @@ SELECT is_empty(
     $$SELECT r.customer_id FROM iaros.recommend_offers('SELECT generate_series(900001, 900200)', 8, '2026-07-01Z') r
       JOIN iaros.offer o USING (offer_id)
       LEFT JOIN iaros.customer_alias a ON a.customer_id = r.customer_id
-      JOIN iaros.profile p ON p.customer_id = coalesce(a.master_id, r.customer_id)
+      JOIN iaros.profile_at('2026-07-01Z') p ON p.customer_id = coalesce(a.master_id, r.customer_id)
       WHERE p.spend_12m < o.min_customer_value
          OR (o.members_only AND NOT p.is_member)
          OR (o.target_segment IS NOT NULL AND o.target_segment NOT IN (SELECT s.name FROM iaros.customer_segments(r.customer_id) s))$$,

@@ -21,7 +21,6 @@ INSERT INTO iaros.customer (customer_id, kind, source, country, city, birth_date
 SELECT iaros.booking_record(900001, 800, 'USD', timestamptz '2026-06-28Z' - i * interval '20 days', 'JFK', 'LHR', 'business',
     departure_at => '2026-07-01Z') FROM generate_series(0, 11) AS i;
 SELECT iaros.booking_record(900002, 100, 'USD', '2025-12-01Z', 'JFK', 'LHR', 'economy', departure_at => '2026-01-03Z');
-SELECT iaros.profile_refresh('2026-07-01Z');
 SELECT iaros.rfm_refresh('2026-07-01Z');
 
 CREATE FUNCTION pg_temp.who(rule jsonb) RETURNS bigint[] LANGUAGE plpgsql AS $$
@@ -118,7 +117,6 @@ SELECT is((SELECT customers FROM iaros.audience_preview('{"field": "customer.cou
 SELECT is(iaros.segment_member_add('Test Guests', '{900001,900005,900001}'), 2::bigint, 'members are added once');
 SELECT is(iaros.segment_member_add('Test Guests', '{900001}'), 0::bigint, 'adding again changes nothing');
 SELECT iaros.customer_recognise(900005, 900004);
-SELECT iaros.profile_refresh('2026-07-03Z');
 SELECT iaros.segment_refresh('2026-07-03Z');
 SELECT set_eq($$SELECT * FROM iaros.segment_customers('Test Guests')$$, '{900001,900004}'::bigint[],
     'a refresh leaves static members, an alias counts as its master');

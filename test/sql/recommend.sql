@@ -24,7 +24,7 @@ SELECT count(iaros.booking_record(900004, 2000, 'USD', '2026-05-01Z', 'JFK', 'LH
     items => '[{"kind": "legroom", "amount": 50}]'));
 SELECT count(iaros.booking_record(900004, 2000, 'USD', '2026-06-01Z', 'JFK', 'LHR', 'economy', party_size => 4,
     status => 'cancelled', items => '[{"kind": "legroom", "amount": 50}]'));
-SELECT iaros.profile_refresh('2026-07-01Z') > 0, iaros.rfm_refresh('2026-07-01Z') > 0, iaros.segment_refresh('2026-07-01Z') > 0;
+SELECT iaros.rfm_refresh('2026-07-01Z') > 0, iaros.segment_refresh('2026-07-01Z') > 0;
 
 SELECT c, o.code, o.score, o.reasons
 FROM generate_series(900001, 900006) AS c CROSS JOIN LATERAL iaros.next_best_offer(c, 9, '2026-07-01Z') AS o;
