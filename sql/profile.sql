@@ -354,6 +354,7 @@ IF iaros.schema_step('profile', 1) THEN
     COMMENT ON COLUMN iaros.profile.referral_participant IS 'Trait referral_participant, or an event of kind referral.';
     PERFORM iaros.job_define('profile', '5 * * * *', 'profile_refresh', interval '3 hours', false,
         'Computes the profile of every customer.');
+    CALL iaros.profile_install_feature();
 END IF;
 END $install$;
 COMMENT ON PROCEDURE @extschema@.profile_install() IS

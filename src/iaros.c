@@ -3,6 +3,7 @@
 
 #include "core/core.h"
 #include "fmgr.h"
+#include "profile/feature.h"
 #include "rfm/rfm.h"
 
 PG_MODULE_MAGIC;
@@ -14,5 +15,6 @@ void
 _PG_init(void)
 {
 	core_init();
+	feature_init();
 	rfm_init();
 }
