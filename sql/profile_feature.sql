@@ -147,17 +147,12 @@ BEGIN
             s.query), ' UNION ALL ' ORDER BY u.series),
         min(u.series) FILTER (WHERE s.series IS NULL) INTO query, missing
     FROM (
-        SELECT split_part(d.series, '.', 1) AS series
+        SELECT DISTINCT split_part(x.series, '.', 1) AS series
         FROM iaros.feature_definition d
-        WHERE d.feature_set = feature_source.feature_set AND (names IS NULL OR EXISTS (
-            SELECT FROM iaros.feature_list(feature_source.feature_set) l
-            WHERE l.definition = d.definition AND l.feature = ANY (names)))
-        UNION
-        SELECT split_part(d.share_of, '.', 1)
-        FROM iaros.feature_definition d
-        WHERE d.feature_set = feature_source.feature_set AND d.share_of IS NOT NULL AND (names IS NULL OR EXISTS (
-            SELECT FROM iaros.feature_list(feature_source.feature_set) l
-            WHERE l.definition = d.definition AND l.feature = ANY (names)))
+        CROSS JOIN LATERAL (VALUES (d.series), (d.share_of)) AS x(series)
+        WHERE d.feature_set = feature_source.feature_set AND x.series IS NOT NULL
+          AND (names IS NULL OR d.definition IN (
+              SELECT l.definition FROM iaros.feature_list(feature_source.feature_set) l WHERE l.feature = ANY (names)))
     ) u
     LEFT JOIN iaros.feature_series s ON s.series = u.series;
     IF missing IS NOT NULL THEN

@@ -186,14 +186,15 @@ records_check(TupleDesc desc, const FeaturePlan *plan)
 		fits = TupleDescAttr(desc, i)->atttypid ==
 			   (i == 0 ? INT8OID : (i == 1 ? TIMESTAMPTZOID : FLOAT8OID));
 	if (!fits)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATATYPE_MISMATCH),
-				 errmsg("columns do not fit the features"),
-				 errdetail("They must be bigint, timestamp with time zone, "
-						   "and double precision for each of %d features.",
-						   plan->nfeatures),
-				 errhint("Let iaros.feature_matrix_sql() write the "
-						 "statement.")));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_DATATYPE_MISMATCH),
+			 errmsg("columns do not fit the features"),
+			 errdetail("They must be bigint, timestamp with time zone, "
+					   "and double precision for each feature; there are %d.",
+					   plan->nfeatures),
+			 errhint("Let iaros.feature_matrix_sql() write the "
+					 "statement.")));
 }
 
 /* Opens feature_records(). */

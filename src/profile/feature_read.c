@@ -286,7 +286,8 @@ static void
 row_error_value(const FeatureRow *row)
 {
 	ereport(ERROR, (errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
-					errmsg("value of customer " INT64_FORMAT " is not finite",
+					errmsg("value of customer " INT64_FORMAT
+						   " is not finite, or too large",
 						   row->head.key)));
 }
 
@@ -322,8 +323,9 @@ row_put_numeric(FeatureRow *row, Datum value)
 	if (numeric_is_nan(DatumGetNumeric(PointerGetDatum(number))) ||
 		numeric_is_inf(DatumGetNumeric(PointerGetDatum(number))))
 		row_error_value(row);
-	row_put_float(row, DatumGetFloat8(DirectFunctionCall1(
-						   numeric_float8, PointerGetDatum(number))));
+	row_put_float(
+		row, DatumGetFloat8(DirectFunctionCall1(numeric_float8_no_overflow,
+												PointerGetDatum(number))));
 }
 
 /* Writes the value of a row. */
