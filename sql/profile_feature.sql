@@ -224,19 +224,25 @@ CREATE FUNCTION @extschema@.feature_vector(
     SET datestyle = 'ISO, YMD'
     AS $$
 DECLARE
-    chosen text[];
+    chosen text[] := names;
+    expressions text[];
     vector jsonb;
 BEGIN
     PERFORM iaros.install_check();
     IF customer_id IS NULL THEN
         RETURN NULL;
     END IF;
-    chosen := coalesce(names, ARRAY(SELECT l.feature FROM iaros.feature_list(feature_set) l ORDER BY l.position));
+    IF names IS NULL THEN
+        SELECT array_agg(l.feature ORDER BY l.position), array_agg(l.expression ORDER BY l.position) INTO chosen, expressions
+        FROM iaros.feature_list(feature_set) l;
+    ELSE
+        expressions := iaros.feature_expressions(feature_set, names);
+    END IF;
     SELECT jsonb_object_agg(v.name, v.value) INTO vector
-    FROM iaros.feature_matrix(
+    FROM iaros.feature_compute(iaros.feature_source(feature_set, names),
         format('SELECT %s::pg_catalog.int8 AS customer_id, %L::pg_catalog.timestamptz AS as_of', customer_id, as_of),
-        feature_set, names) m
-    CROSS JOIN LATERAL unnest(chosen, m."values") AS v(name, value);
+        coalesce(expressions, '{}'), 'iaros.customer_alias') c
+    CROSS JOIN LATERAL unnest(chosen, c."values") AS v(name, value);
     RETURN vector;
 END $$;
 COMMENT ON FUNCTION @extschema@.feature_vector(bigint, timestamptz, text, text[]) IS
