@@ -23,8 +23,10 @@
 /* So many ids are looked up by an index, if the planner likes. */
 #define READ_LISTED_MAX 2000
 
-/* Of so many ids other rows are kept from the store, not more. */
-#define READ_KNOWN_MAX ((uint64) 2 * 1024 * 1024)
+/* Bits of a filter: so many for each id, within bounds. */
+#define FILTER_BITS_EACH 8
+#define FILTER_BITS_MIN 6
+#define FILTER_BITS_MAX 27
 
 /* Columns of the query that reads a source. */
 enum
@@ -54,17 +56,31 @@ typedef struct PersonTable
 } PersonTable;
 
 /*
+ * Tells ids that may be in a set from those that are not: a bit for each,
+ * by its hash. It fits the cache where a table of the ids does not.
+ */
+typedef struct IdFilter
+{
+	uint64 *words;
+	int bits; /* there are 2^bits of them */
+} IdFilter;
+
+/*
  * Arguments of the sink of a source, plain bytes. Behind them come the
- * table of persons, the table of series (numbers + 1), where the names of
- * the series begin, and the names.
+ * filters of the ids to read and of the aliases among them, the aliases, the
+ * table of series (numbers + 1), where the names of the series begin, and the
+ * names.
  */
 typedef struct RowArgs
 {
 	Oid types[COLUMN_COUNT];
-	bool known_only; /* ids that are not in the table are of no interest */
+	int known_bits;
+	int alias_bits;
 	int person_bits;
 	int series_bits;
 	int nslots;
+	Size known_at;
+	Size alias_at;
 	Size used_at;
 	Size entries_at;
 	Size slots_at;
@@ -77,7 +93,9 @@ typedef struct RowArgs
 typedef struct RowState
 {
 	const RowArgs *args;
-	PersonTable persons;
+	IdFilter known;
+	IdFilter alias;
+	PersonTable persons; /* aliases only */
 	const uint16 *slots;
 	const uint32 *starts;
 	const char *names;
@@ -174,6 +192,36 @@ person_get(const PersonTable *table, int64 id, int64 *person)
 	if (found)
 		*person = table->entries[slot].person;
 	return found;
+}
+
+/* Returns how many bits, as a power of 2, a filter of n ids needs. */
+static int
+filter_bits(uint64 n)
+{
+	int bits = FILTER_BITS_MIN;
+
+	while (bits < FILTER_BITS_MAX &&
+		   UINT64CONST(1) << bits < n * FILTER_BITS_EACH)
+		bits++;
+	return bits;
+}
+
+/* Adds an id, by its hash. */
+static inline void
+filter_add(IdFilter *filter, uint64 hash)
+{
+	uint64 bit = hash >> (64 - filter->bits);
+
+	filter->words[bit / 64] |= UINT64CONST(1) << (bit % 64);
+}
+
+/* Tells whether an id may be there. */
+static inline bool
+filter_has(const IdFilter *filter, uint64 hash)
+{
+	uint64 bit = hash >> (64 - filter->bits);
+
+	return (filter->words[bit / 64] >> (bit % 64)) & 1;
 }
 
 /* Reads an integer of one of the three types. */
@@ -380,6 +428,10 @@ row_begin(const void *bytes, double rows)
 	char *base = (char *) bytes;
 
 	state->args = args;
+	state->known.bits = args->known_bits;
+	state->known.words = (uint64 *) (base + args->known_at);
+	state->alias.bits = args->alias_bits;
+	state->alias.words = (uint64 *) (base + args->alias_at);
 	state->persons.bits = args->person_bits;
 	state->persons.used = (uint64 *) (base + args->used_at);
 	state->persons.entries = (PersonEntry *) (base + args->entries_at);
@@ -401,12 +453,16 @@ row_add(RowState *state, const Datum *values, const bool *nulls)
 	int64 person =
 		integer_get(values[COLUMN_CUSTOMER], args->types[COLUMN_CUSTOMER]);
 	FeatureRow value = {{0}};
+	uint64 hash;
 	FeatureRow *row;
 	text *series;
 	int slot;
 
-	if (!person_get(&state->persons, person, &person) && args->known_only)
+	hash = person_hash(person);
+	if (!filter_has(&state->known, hash))
 		return;
+	if (filter_has(&state->alias, hash))
+		(void) person_get(&state->persons, person, &person);
 	series = (text *) PG_DETOAST_DATUM_PACKED(values[COLUMN_SERIES]);
 	slot =
 		row_slot(state, VARDATA_ANY(series), (int) VARSIZE_ANY_EXHDR(series));
@@ -712,27 +768,41 @@ row_query(const FeaturePlan *plan, const CoreSource *source,
 	return query.data;
 }
 
+/* Returns where the next part begins, behind one of that size. */
+static Size
+layout_add(Size *at, Size size)
+{
+	Size start = *at;
+
+	*at = add_size(start, MAXALIGN(size));
+	return start;
+}
+
 /* Lays out the arguments of the sink. */
 static RowArgs
-row_layout(const FeaturePlan *plan, const PersonTable *persons)
+row_layout(const FeaturePlan *plan, uint64 nknown, const PersonTable *aliases)
 {
 	RowArgs args = {0};
-	Size nentries = (Size) 1 << persons->bits;
+	Size nentries = (Size) 1 << aliases->bits;
 	Size names = 0;
 
 	for (int i = 0; i < plan->nslots; i++)
 		names += strlen(plan->series[i]);
-	args.known_only = persons->n <= READ_KNOWN_MAX;
-	args.person_bits = persons->bits;
 	args.nslots = plan->nslots;
+	args.known_bits = filter_bits(nknown);
+	args.alias_bits = filter_bits(aliases->n);
+	args.person_bits = aliases->bits;
 	args.series_bits = pg_ceil_log2_32(2 * plan->nslots + 1);
-	args.used_at = MAXALIGN(sizeof(RowArgs));
-	args.entries_at = args.used_at + Max(nentries / 8, sizeof(uint64));
-	args.slots_at = args.entries_at + nentries * sizeof(PersonEntry);
-	args.starts_at = args.slots_at +
-					 MAXALIGN((Size) (1 << args.series_bits) * sizeof(uint16));
-	args.names_at = args.starts_at + (plan->nslots + 1) * sizeof(uint32);
-	args.size = args.names_at + names;
+	args.size = MAXALIGN(sizeof(RowArgs));
+	args.known_at = layout_add(&args.size, (Size) 1 << (args.known_bits - 3));
+	args.alias_at = layout_add(&args.size, (Size) 1 << (args.alias_bits - 3));
+	args.used_at = layout_add(&args.size, Max(nentries / 8, sizeof(uint64)));
+	args.entries_at = layout_add(&args.size, nentries * sizeof(PersonEntry));
+	args.slots_at = layout_add(&args.size, ((Size) 1 << args.series_bits) *
+											   sizeof(uint16));
+	args.starts_at =
+		layout_add(&args.size, (plan->nslots + 1) * sizeof(uint32));
+	args.names_at = layout_add(&args.size, names);
 	return args;
 }
 
@@ -762,20 +832,49 @@ row_put_series(RowArgs *args, const FeaturePlan *plan)
 	starts[plan->nslots] = start;
 }
 
+/* Copies the ids that are aliases to a table of their own. */
+static void
+row_aliases(PersonTable *aliases, const PersonTable *persons)
+{
+	person_allocate(aliases, 4);
+	for (uint64 i = 0; i < UINT64CONST(1) << persons->bits; i++)
+		if (((persons->used[i / 64] >> (i % 64)) & 1) &&
+			persons->entries[i].id != persons->entries[i].person)
+			person_put(aliases, persons->entries[i].id,
+					   persons->entries[i].person);
+}
+
+/* Fills a filter with the ids of a table. */
+static void
+row_put_filter(IdFilter filter, const PersonTable *persons)
+{
+	for (uint64 i = 0; i < UINT64CONST(1) << persons->bits; i++)
+		if ((persons->used[i / 64] >> (i % 64)) & 1)
+			filter_add(&filter, person_hash(persons->entries[i].id));
+}
+
 /* Makes the arguments of the sink. */
 static RowArgs *
 row_args(const FeaturePlan *plan, const PersonTable *persons)
 {
-	RowArgs layout = row_layout(plan, persons);
-	Size nentries = (Size) 1 << persons->bits;
-	char *base =
-		palloc_extended(layout.size, MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	PersonTable aliases = {0};
+	RowArgs layout;
+	char *base;
 
+	row_aliases(&aliases, persons);
+	layout = row_layout(plan, persons->n, &aliases);
+	base = palloc_extended(layout.size, MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 	memcpy(base, &layout, sizeof(RowArgs));
-	memcpy(base + layout.used_at, persons->used,
-		   Max(nentries / 8, sizeof(uint64)));
-	memcpy(base + layout.entries_at, persons->entries,
-		   nentries * sizeof(PersonEntry));
+	row_put_filter((IdFilter){.words = (uint64 *) (base + layout.known_at),
+							  .bits = layout.known_bits},
+				   persons);
+	row_put_filter((IdFilter){.words = (uint64 *) (base + layout.alias_at),
+							  .bits = layout.alias_bits},
+				   &aliases);
+	memcpy(base + layout.used_at, aliases.used,
+		   Max(((Size) 1 << aliases.bits) / 8, sizeof(uint64)));
+	memcpy(base + layout.entries_at, aliases.entries,
+		   ((Size) 1 << aliases.bits) * sizeof(PersonEntry));
 	row_put_series((RowArgs *) base, plan);
 	return (RowArgs *) base;
 }
