@@ -139,7 +139,8 @@ CREATE FUNCTION @extschema@.access_functions()
                 'install', 'schema_step', 'shipped_seal', 'setting_define',
                 'partition_add', 'partition_ensure', 'partition_run',
                 'access_grant', 'access_revoke', 'access_apply', 'job_define',
-                'outbox_prune', 'rfm_install_refresh', 'rfm_prune', 'profile_install_keep')
+                'outbox_prune', 'rfm_install_refresh', 'rfm_prune', 'profile_install_keep',
+                'profile_install_feature')
                 OR starts_with(p.proname, 'rfm_fold')
                 OR starts_with(p.proname, 'profile_keep')
                 OR starts_with(p.proname, 'demo_') AND p.provolatile = 'v'

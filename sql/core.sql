@@ -622,6 +622,9 @@ BEGIN ATOMIC
         ('loyalty_account', 'customer', 'open'),
         -- profile
         ('profile_stored', 'customer', 'ledger'),
+        ('feature_series', 'reference', 'ledger'),
+        ('feature_set', 'reference', 'open'),
+        ('feature_definition', 'reference', 'open'),
         -- rfm
         ('rfm_scheme', 'reference', 'open'),
         ('rfm_threshold', 'reference', 'open'),

@@ -489,6 +489,7 @@ CREATE PROCEDURE @extschema@.profile_install()
 BEGIN
 IF iaros.schema_step('profile', 1) THEN
     CALL iaros.profile_install_keep();
+    CALL iaros.profile_install_feature();
 END IF;
 END $install$;
 COMMENT ON PROCEDURE @extschema@.profile_install() IS

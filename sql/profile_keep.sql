@@ -354,9 +354,9 @@ BEGIN
             nps_score integer, nps_at timestamptz, is_member boolean, tier text, app_user boolean,
             corporate boolean, social_follower boolean, referral_participant boolean, email_opt_in boolean,
             sms_opt_in boolean, push_opt_in boolean)
-        -- No SET clause, since it would keep the function from being inlined.
         LANGUAGE sql STABLE PARALLEL SAFE ROWS 100000
         AS $body$
+        -- No SET clause, since it would keep the function from being inlined.
         SELECT p.customer_id,
             CASE WHEN n.as_of >= p.as_of AND n.as_of < p.due_at THEN p.booking_count ELSE iaros.profile_integer(p.state, 'booking_count', n.as_of) END,
             CASE WHEN n.as_of >= p.as_of AND n.as_of < p.due_at THEN p.booking_count_30d ELSE iaros.profile_integer(p.state, 'booking_count_30d', n.as_of) END,

@@ -4,6 +4,7 @@
 #include "airport.h"
 #include "core/core.h"
 #include "fmgr.h"
+#include "profile/feature.h"
 #include "profile/profile.h"
 #include "rfm/rfm.h"
 
@@ -18,5 +19,6 @@ _PG_init(void)
 	core_init();
 	airport_init();
 	profile_init();
+	feature_init();
 	rfm_init();
 }

@@ -204,7 +204,7 @@ def routine_lacks(statement, kind):
         yield "a pinned search_path although SECURITY DEFINER"
     elif language == "plpgsql" and not pinned and not unpinned:
         yield "a pinned search_path"
-    elif language == "sql" and not pinned and not statement.has(
+    elif language == "sql" and not pinned and not unpinned and not statement.has(
             r"\bBEGIN\s+ATOMIC\b|\bRETURN\b") and OVER_TABLES.search(
             statement.body_code()):
         yield "a pinned search_path although its body reads tables"

@@ -431,28 +431,6 @@ span_take(CoreSpan *rest, int64 key, Size size)
 	return span;
 }
 
-/* Returns the records of one key, in order. */
-CoreSpan
-core_group_find(CoreGroup *group, int64 key)
-{
-	CoreSpan rest = group_sorted(group, group_partition(key));
-	uint64 first = 0;
-	uint64 end = rest.n;
-
-	while (first < end)
-	{
-		uint64 middle = first + (end - first) / 2;
-
-		if (((CoreRecord *) (rest.first + middle * group->size))->key < key)
-			first = middle + 1;
-		else
-			end = middle;
-	}
-	rest.first += first * group->size;
-	rest.n -= first;
-	return span_take(&rest, key, group->size);
-}
-
 /* Begins a walk through stores, before their first key. */
 void
 core_walk_begin(CoreWalk *walk, CoreGroup **stores, int nstores)

@@ -52,7 +52,6 @@ extern uint64 core_group_count(const CoreGroup *group);
 extern dsa_pointer core_group_publish(CoreGroup *group, dsa_area *area);
 extern void core_group_adopt(CoreGroup *group, dsa_area *area,
 							 dsa_pointer published);
-extern CoreSpan core_group_find(CoreGroup *group, int64 key);
 extern void core_walk_begin(CoreWalk *walk, CoreGroup **stores, int nstores);
 extern bool core_walk_next(CoreWalk *walk);
 

@@ -214,6 +214,18 @@ scan_init(void)
 	RegisterCustomScanMethods(&scan_methods);
 }
 
+/* Tells whether a column of Gather is column i of the plan below. */
+static bool
+scan_column_is_plain(const TargetEntry *entry, const TargetEntry *below, int i)
+{
+	const Var *var = (const Var *) entry->expr;
+
+	/* Constants are not looked up below, where they stand all the same. */
+	if (IsA(var, Const))
+		return equal(entry->expr, below->expr);
+	return IsA(var, Var) && var->varno == OUTER_VAR && var->varattno == i;
+}
+
 /* Tells whether Gather hands on the rows of the plan below as they are. */
 static bool
 scan_gather_is_plain(const Gather *gather)
@@ -221,18 +233,18 @@ scan_gather_is_plain(const Gather *gather)
 	const Plan *below = outerPlan(gather);
 	int i = 0;
 	ListCell *cell;
+	ListCell *cell_below;
 
 	if (gather->single_copy || gather->plan.qual != NIL || below == NULL)
 		return false;
-	foreach (cell, gather->plan.targetlist)
+	forboth (cell, gather->plan.targetlist, cell_below, below->targetlist)
 	{
-		const TargetEntry *entry = lfirst_node(TargetEntry, cell);
-		const Var *var = (const Var *) entry->expr;
-
-		if (!IsA(var, Var) || var->varno != OUTER_VAR || var->varattno != ++i)
+		if (!scan_column_is_plain(lfirst_node(TargetEntry, cell),
+								  lfirst_node(TargetEntry, cell_below), ++i))
 			return false;
 	}
-	return i == list_length(below->targetlist);
+	return i == list_length(below->targetlist) &&
+		   i == list_length(gather->plan.targetlist);
 }
 
 /* Makes the node over a plan, with the same columns. */

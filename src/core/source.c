@@ -14,6 +14,7 @@
 #include "core/source.h"
 #include "executor/executor.h"
 #include "fmgr.h"
+#include "lib/stringinfo.h"
 #include "nodes/nodeFuncs.h"
 #include "nodes/parsenodes.h"
 #include "nodes/supportnodes.h"
@@ -205,6 +206,30 @@ core_source_open(const char *text)
 	source->desc = ExecCleanTypeFromTL(source->tree->targetList);
 	error_context_stack = callback.previous;
 	return source;
+}
+
+/* Returns the number of the column of that name, 0 when there is none. */
+int
+core_source_attno(const CoreSource *source, const char *name)
+{
+	for (int i = 0; i < source->desc->natts; i++)
+		if (strcmp(NameStr(TupleDescAttr(source->desc, i)->attname), name) ==
+			0)
+			return i + 1;
+	return 0;
+}
+
+/* Returns the names of all columns, for an error. */
+char *
+core_source_columns(const CoreSource *source)
+{
+	StringInfoData list;
+
+	initStringInfo(&list);
+	for (int i = 0; i < source->desc->natts; i++)
+		appendStringInfo(&list, "%s%s", i > 0 ? ", " : "",
+						 NameStr(TupleDescAttr(source->desc, i)->attname));
+	return list.data;
 }
 
 /*

@@ -42,6 +42,8 @@ typedef struct CoreSource
 extern void core_sink_register(const CoreSink *sink);
 extern char *core_source_query(const char *source);
 extern CoreSource *core_source_open(const char *source);
+extern int core_source_attno(const CoreSource *source, const char *name);
+extern char *core_source_columns(const CoreSource *source);
 extern double core_source_distinct(const CoreSource *source, int attno);
 extern void *core_source_run(CoreSource *source, const CoreSink *sink,
 							 const void *args, Size size);

@@ -65,6 +65,11 @@ Datum
 core_rows_return(FunctionCallInfo fcinfo, const CoreRows *rows)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	/* The query says which columns a function of records has. */
+	int flags = get_func_rettype(fcinfo->flinfo->fn_oid) == RECORDOID &&
+						result->expectedDesc != NULL
+					? SRF_SINGLE_USE_EXPECTED
+					: 0;
 	MemoryContext context = AllocSetContextCreate(
 		CurrentMemoryContext, "iaros row", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext caller;
@@ -73,7 +78,7 @@ core_rows_return(FunctionCallInfo fcinfo, const CoreRows *rows)
 	bool *nulls;
 	bool *wanted;
 
-	SetSingleFuncCall(fcinfo, 0);
+	SetSingleFuncCall(fcinfo, flags);
 	natts = result->setDesc->natts;
 	values = palloc(natts * sizeof(Datum));
 	nulls = palloc(natts * sizeof(bool));
@@ -100,10 +105,20 @@ core_rows_return(FunctionCallInfo fcinfo, const CoreRows *rows)
 Datum
 core_stream_call(FunctionCallInfo fcinfo, const CoreStream *stream)
 {
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	TupleDesc desc;
 
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, "function %s must return rows", stream->name);
+	{
+		if (result == NULL || !IsA(result, ReturnSetInfo) ||
+			result->expectedDesc == NULL)
+			ereport(
+				ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("function %s needs a list of columns", stream->name),
+				 errhint("Call it in FROM, with AS and the columns.")));
+		desc = result->expectedDesc;
+	}
 	return core_rows_return(fcinfo, stream->open(desc, fcinfo->args));
 }
 
@@ -134,9 +149,9 @@ stream_find(Oid function)
 	return info.fn_addr == found->function ? found : NULL;
 }
 
-/* Returns the call of a function in FROM that the node can run, or NULL. */
-static FuncExpr *
-stream_call(const RelOptInfo *rel, const RangeTblEntry *rte)
+/* Returns the function in FROM when the node can run it, or NULL. */
+static RangeTblFunction *
+stream_function(const RelOptInfo *rel, const RangeTblEntry *rte)
 {
 	RangeTblFunction *function;
 	FuncExpr *call;
@@ -146,11 +161,10 @@ stream_call(const RelOptInfo *rel, const RangeTblEntry *rte)
 		return NULL;
 	function = linitial_node(RangeTblFunction, rte->functions);
 	call = (FuncExpr *) function->funcexpr;
-	if (!IsA(call, FuncExpr) || function->funccolnames != NIL ||
-		list_length(call->args) > CORE_STREAM_ARGS ||
+	if (!IsA(call, FuncExpr) || list_length(call->args) > CORE_STREAM_ARGS ||
 		stream_find(call->funcid) == NULL)
 		return NULL;
-	return call;
+	return function;
 }
 
 /* Collects the columns of a function that a query uses. */
@@ -172,12 +186,12 @@ static CustomPathMethods stream_path_methods;
 static void
 stream_hook(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry *rte)
 {
-	FuncExpr *call;
+	RangeTblFunction *function;
 	CustomPath *path;
 
 	if (next_hook != NULL)
 		next_hook(root, rel, rti, rte);
-	if (rel->pathlist == NIL || (call = stream_call(rel, rte)) == NULL)
+	if (rel->pathlist == NIL || (function = stream_function(rel, rte)) == NULL)
 		return;
 	/* Of whole rows only the function itself can make values. */
 	if (bms_is_member(0 - FirstLowInvalidHeapAttributeNumber,
@@ -188,20 +202,34 @@ stream_hook(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry *rte)
 	path->path.type = T_CustomPath;
 	path->path.pathtype = T_CustomScan;
 	path->flags = CUSTOMPATH_SUPPORT_PROJECTION;
-	path->custom_private = list_make1(call);
+	path->custom_private = list_make1(function);
 	path->methods = &stream_path_methods;
 	rel->pathlist = list_make1(path);
 }
 
-/* Lists all columns of the function as what the node returns. */
-static List *
-stream_tlist(FuncExpr *call, Index rti)
+/* Describes the rows of a function: as declared, or as the query says. */
+static TupleDesc
+stream_desc(const RangeTblFunction *function)
 {
-	List *tlist = NIL;
 	TupleDesc desc;
 
-	if (get_expr_result_type((Node *) call, NULL, &desc) != TYPEFUNC_COMPOSITE)
+	if (function->funccolnames != NIL)
+		return BuildDescFromLists(
+			function->funccolnames, function->funccoltypes,
+			function->funccoltypmods, function->funccolcollations);
+	if (get_expr_result_type(function->funcexpr, NULL, &desc) !=
+		TYPEFUNC_COMPOSITE)
 		elog(ERROR, "a function of rows must return rows");
+	return desc;
+}
+
+/* Lists all columns of the function as what the node returns. */
+static List *
+stream_tlist(const RangeTblFunction *function, Index rti)
+{
+	List *tlist = NIL;
+	TupleDesc desc = stream_desc(function);
+
 	for (int i = 0; i < desc->natts; i++)
 	{
 		Form_pg_attribute column = TupleDescAttr(desc, i);
@@ -239,11 +267,13 @@ stream_plan(PlannerInfo *root, RelOptInfo *rel, CustomPath *path, List *tlist,
 			List *clauses, List *custom_plans)
 {
 	CustomScan *scan = makeNode(CustomScan);
-	FuncExpr *call = linitial_node(FuncExpr, path->custom_private);
+	RangeTblFunction *function =
+		linitial_node(RangeTblFunction, path->custom_private);
+	FuncExpr *call = (FuncExpr *) function->funcexpr;
 
 	scan->scan.plan.targetlist = tlist;
 	scan->scan.plan.qual = extract_actual_clauses(clauses, false);
-	scan->custom_scan_tlist = stream_tlist(call, rel->relid);
+	scan->custom_scan_tlist = stream_tlist(function, rel->relid);
 	scan->custom_exprs = call->args;
 	scan->custom_private =
 		list_make2(list_make1_oid(call->funcid),

@@ -12,7 +12,6 @@
 #include "core/source.h"
 #include "core/stream.h"
 #include "fmgr.h"
-#include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "rfm/compute.h"
 #include "utils/array.h"
@@ -134,29 +133,6 @@ field_bind(ComputeArgs *args, SourceField field, TupleDesc desc, int attno,
 	args->more |= field >= FIELD_NEEDED;
 }
 
-/* Returns the number of the column of that name, 0 when there is none. */
-static int
-column_find(TupleDesc desc, const char *name)
-{
-	for (int i = 0; i < desc->natts; i++)
-		if (strcmp(NameStr(TupleDescAttr(desc, i)->attname), name) == 0)
-			return i + 1;
-	return 0;
-}
-
-/* Returns the names of all columns, for an error. */
-static char *
-column_list(TupleDesc desc)
-{
-	StringInfoData list;
-
-	initStringInfo(&list);
-	for (int i = 0; i < desc->natts; i++)
-		appendStringInfo(&list, "%s%s", i > 0 ? ", " : "",
-						 NameStr(TupleDescAttr(desc, i)->attname));
-	return list.data;
-}
-
 /* Returns the names that the caller gave to the columns, which are three. */
 static Datum *
 column_names(ArrayType *array)
@@ -181,15 +157,15 @@ column_names(ArrayType *array)
 
 /* Finds the column of a field that the caller named. */
 static int
-column_named(TupleDesc desc, const char *name)
+column_named(const CoreSource *source, const char *name)
 {
-	int attno = column_find(desc, name);
+	int attno = core_source_attno(source, name);
 
 	if (attno == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_COLUMN),
 				 errmsg("column \"%s\" of the source does not exist", name),
-				 errdetail("The source has %s.", column_list(desc)),
+				 errdetail("The source has %s.", core_source_columns(source)),
 				 errhint("Names are taken as they are, case included.")));
 	return attno;
 }
@@ -199,7 +175,7 @@ column_named(TupleDesc desc, const char *name)
  * else those of our names, else the three that there are.
  */
 static void
-columns_find(TupleDesc desc, ArrayType *named, int *attnos)
+columns_find(const CoreSource *source, ArrayType *named, int *attnos)
 {
 	Datum *names = named == NULL ? NULL : column_names(named);
 	int found = 0;
@@ -207,18 +183,18 @@ columns_find(TupleDesc desc, ArrayType *named, int *attnos)
 	for (int i = 0; i < FIELD_NEEDED; i++)
 	{
 		attnos[i] = names == NULL
-						? column_find(desc, field_names[i])
-						: column_named(desc, TextDatumGetCString(names[i]));
+						? core_source_attno(source, field_names[i])
+						: column_named(source, TextDatumGetCString(names[i]));
 		found += attnos[i] > 0;
 	}
 	if (found == FIELD_NEEDED)
 		return;
-	if (desc->natts != FIELD_NEEDED)
+	if (source->desc->natts != FIELD_NEEDED)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_COLUMN),
 				 errmsg("the source has no columns customer_id, at and "
 						"amount"),
-				 errdetail("The source has %s.", column_list(desc)),
+				 errdetail("The source has %s.", core_source_columns(source)),
 				 errhint("Name its columns of customer, time and amount in "
 						 "columns, or make it a query of these three.")));
 	for (int i = 0; i < FIELD_NEEDED; i++)
@@ -231,20 +207,20 @@ columns_find(TupleDesc desc, ArrayType *named, int *attnos)
  * go by our names.
  */
 static void
-args_bind(ComputeArgs *args, TupleDesc desc, ArrayType *named, Oid rfm,
-		  bool changed_only)
+args_bind(ComputeArgs *args, const CoreSource *source, ArrayType *named,
+		  Oid rfm, bool changed_only)
 {
 	int attnos[FIELD_COUNT];
 
-	columns_find(desc, named, attnos);
+	columns_find(source, named, attnos);
 	for (int field = FIELD_NEEDED; field < FIELD_COUNT; field++)
 		attnos[field] =
 			named == NULL && (field == FIELD_PURCHASES || changed_only)
-				? column_find(desc, field_names[field])
+				? core_source_attno(source, field_names[field])
 				: 0;
 	for (int field = 0; field < FIELD_COUNT; field++)
 		if (attnos[field] > 0)
-			field_bind(args, field, desc, attnos[field], rfm);
+			field_bind(args, field, source->desc, attnos[field], rfm);
 }
 
 /* Reads an integer of one of the three types. */
@@ -501,7 +477,7 @@ compute_open(TupleDesc desc, const NullableDatum *params)
 	args.salt = rfm_table_salt();
 	args.since = scheme->since;
 	args.until = scheme->until;
-	args_bind(&args, source->desc,
+	args_bind(&args, source,
 			  params[5].isnull ? NULL : DatumGetArrayTypeP(params[5].value),
 			  TupleDescAttr(desc, RFM_COLUMN_SCORE)->atttypid, changed_only);
 	args.customers = core_source_distinct(source, args.attnos[FIELD_CUSTOMER]);

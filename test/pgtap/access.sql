@@ -30,6 +30,7 @@ DECLARE
 BEGIN
     FOR f IN
         SELECT p.proname, a.function::text AS signature, a.level,
+            CASE WHEN p.prorettype = 'record'::regtype AND p.proallargtypes IS NULL THEN ' AS t(x integer)' END AS columns,
             (SELECT string_agg(CASE
                 WHEN u.name = 'customer_ids' THEN '''{1,2}'''
                 WHEN u.name = 'source' AND p.proname ~ '^(consent_filter|recommend_offers)$' THEN '''SELECT 1'''
@@ -68,7 +69,7 @@ BEGIN
             message := NULL;
             BEGIN
                 EXECUTE format('SET LOCAL ROLE %I', who);
-                EXECUTE format('SELECT * FROM iaros.%I(%s)', f.proname, f.args);
+                EXECUTE format('SELECT * FROM iaros.%I(%s)%s', f.proname, f.args, f.columns);
                 RAISE EXCEPTION USING ERRCODE = 'ZZ999', MESSAGE = 'undo';
             EXCEPTION WHEN OTHERS THEN
                 GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, message = MESSAGE_TEXT;

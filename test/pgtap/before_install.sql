@@ -15,6 +15,7 @@ DECLARE
 BEGIN
     FOR f IN
         SELECT p.oid, p.proname, p.pronargs, p.pronargdefaults, a.level, a.function::text AS signature, p.proisstrict,
+            CASE WHEN p.prorettype = 'record'::regtype AND p.proallargtypes IS NULL THEN ' AS t(x integer)' END AS columns,
             (SELECT string_agg(CASE
                 WHEN t.typtype = 'e' THEN quote_literal((SELECT e.enumlabel FROM pg_enum e WHERE e.enumtypid = t.oid ORDER BY e.enumsortorder LIMIT 1))
                 WHEN t.typcategory = 'N' THEN '1'
@@ -40,7 +41,7 @@ BEGIN
         state := 'none';
         message := NULL;
         BEGIN
-            EXECUTE format('SELECT * FROM iaros.%I(%s)', f.proname, f.args);
+            EXECUTE format('SELECT * FROM iaros.%I(%s)%s', f.proname, f.args, f.columns);
         EXCEPTION WHEN OTHERS THEN
             GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, message = MESSAGE_TEXT;
         END;
