@@ -598,6 +598,7 @@ BEGIN ATOMIC
         ('customer_key', 'local', 'open'),
         ('load_run', 'local', 'open'),
         ('load_reject', 'local', 'open'),
+        ('attached_source', 'local', 'ledger'),
         ('customer', 'customer', 'kept'),
         ('customer_identifier', 'customer', 'open'),
         ('customer_alias', 'customer', 'open'),

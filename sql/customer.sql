@@ -929,6 +929,8 @@ IF iaros.schema_step('customer', 1) THEN
     PERFORM iaros.job_define('loads', '27 3 * * *', 'load_prune', interval '2 days', false,
         'Deletes old loads with the rows that they refused.');
 
+    CALL iaros.customer_install_attach();
+
     CREATE VIEW iaros.customer_masked AS
         SELECT c.customer_id, c.kind, c.source,
             iaros.mask_text(c.first_name) AS first_name,
