@@ -141,7 +141,7 @@ CREATE FUNCTION @extschema@.access_functions()
                 'access_grant', 'access_revoke', 'access_apply', 'job_define',
                 'outbox_prune', 'rfm_install_refresh', 'rfm_prune',
                 'customer_install_attach', 'source_attach', 'source_detach', 'source_refresh',
-                'source_apply', 'source_remove', 'source_move', 'source_map_check')
+                'source_map_check')
                 OR starts_with(p.proname, 'rfm_fold')
                 OR starts_with(p.proname, 'demo_') AND p.provolatile = 'v'
                 THEN 'owner'

@@ -718,6 +718,7 @@ BEGIN ATOMIC
         ('segment', 'segment_rule_check', 'check'),
         ('promo', 'promo_audit', 'audit'),
         ('promo_redemption', 'promo_redemption_guard', 'guard'),
+        ('promo_redemption', 'promo_redemption_follow', 'derive'),
         ('campaign', 'campaign_audit', 'audit'),
         ('campaign', 'campaign_guard', 'check'),
         ('campaign_send', 'campaign_send_guard', 'guard')

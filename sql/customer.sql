@@ -519,9 +519,10 @@ BEGIN
               SELECT FROM iaros.fx_rate r
               WHERE r.currency = b.currency AND r.day <= current_date
                 AND r.day >= current_date - iaros.setting_get('fx_max_age_days')::integer);
+    RETURN QUERY SELECT * FROM iaros.source_doctor();
 END $$;
 COMMENT ON FUNCTION @extschema@.customer_doctor() IS
-'Findings of doctor() about customers: aliases and natural keys that lead nowhere, currencies in use without a rate.';
+'Findings of doctor() about customers: aliases and natural keys that lead nowhere, currencies in use without a rate, and those of source_doctor().';
 
 -- Schema ------------------------------------------------------------------
 
