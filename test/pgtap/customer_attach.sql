@@ -139,6 +139,7 @@ BEGIN
             FROM own.person WHERE random() < 0.5;
             UPDATE own.click SET at = at + interval '40 days', info = pg_temp.pick('y', 'z') WHERE random() < 0.3;
             UPDATE own.click SET person = (SELECT id FROM own.person ORDER BY id LIMIT 1), what = pg_temp.pick('login', 'nothing') WHERE random() < 0.2;
+            UPDATE own.click SET what = pg_temp.pick('login', 'nothing') WHERE random() < 0.5;
             DELETE FROM own.click WHERE random() < 0.2;
         ELSE
             IF random() < 0.2 THEN
