@@ -305,9 +305,10 @@ CREATE FUNCTION @extschema@.source_takeover(kind text, fields text[], payloads t
     SET search_path = pg_catalog, pg_temp
     AS $body$
 DECLARE
-    writes text := (iaros.load_sql(kind)).writes;
+    writes text;
 BEGIN
     PERFORM iaros.install_check();
+    writes := (iaros.load_sql(kind)).writes;
     IF NOT only_new THEN
         writes := writes || ', ' || iaros.source_writes(kind, fields);
     END IF;
