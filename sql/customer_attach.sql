@@ -554,6 +554,12 @@ BEGIN
     INSERT INTO iaros.attached_source (source, kind, relation, column_map, attached_by)
     VALUES (source, kind, (SELECT format('%I.%I', c.relnamespace::regnamespace::name, c.relname) FROM pg_class c WHERE c.oid = relation),
         column_map, session_user);
+    IF EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = relation AND starts_with(t.tgname, 'iaros_' || kind || '_')) THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'duplicate_object',
+            MESSAGE = format('"%s" is attached already as %s of another source', relation, kind),
+            HINT = format('Detach it first with source_detach(), or, when it was restored from elsewhere, drop its triggers iaros_%s_insert, _update, _delete and _truncate.', kind);
+    END IF;
     FOREACH event IN ARRAY '{insert,update,delete,truncate}'::text[] LOOP
         EXECUTE format('CREATE TRIGGER %I AFTER %s ON %s %s FOR EACH STATEMENT EXECUTE FUNCTION iaros.source_changed(%L, %L)',
             'iaros_' || kind || '_' || event, event, relation,
@@ -565,7 +571,7 @@ BEGIN
     RETURN QUERY SELECT r.load_id, r.rows, r.accepted, r.duplicates, r.refused FROM iaros.source_refresh(source, kind) r;
 END $body$;
 COMMENT ON FUNCTION @extschema@.source_attach(text, regclass, jsonb, text) IS
-'Attaches a table of your own as the customers, bookings or events (kind customer, booking, event) of a source of its own: takes over all its rows, then, by statement triggers, every insert, update, delete and truncate in the transaction that writes. column_map says, for each field of the loader of that kind, where it comes from. external_id must be mapped to the columns of a unique index. Rows that a loader would refuse are kept in load_reject and never stop the writer. Returns one row of counts: rows = accepted + duplicates + refused. For the owner of the tables. Errors: 22023 kind or map, 42703 column or field that does not exist, 42809 not a plain table, 42P10 key without a unique index, 23503 source that does not exist, 23505 attached already, 42501 no SELECT or TRIGGER on the table, 55000 the source has other rows, 25000 not READ COMMITTED, and those of expressions.';
+'Attaches a table of your own as the customers, bookings or events (kind customer, booking, event) of a source of its own: takes over all its rows, then, by statement triggers, every insert, update, delete and truncate in the transaction that writes. column_map says, for each field of the loader of that kind, where it comes from. external_id must be mapped to the columns of a unique index. Rows that a loader would refuse are kept in load_reject and never stop the writer. Returns one row of counts: rows = accepted + duplicates + refused. For the owner of the tables. Errors: 22023 kind or map, 42703 column or field that does not exist, 42809 not a plain table, 42P10 key without a unique index, 23503 source that does not exist, 23505 attached already, 42710 the table is attached to another source, 42501 no SELECT or TRIGGER on the table, 55000 the source has other rows, 25000 not READ COMMITTED, and those of expressions.';
 
 CREATE FUNCTION @extschema@.source_lost(relation regclass, column_map jsonb) RETURNS text[]
     LANGUAGE plpgsql STABLE PARALLEL SAFE

@@ -1,7 +1,7 @@
 -- Attached sources: whatever is written into tables of the user's own, our
 -- rows are those of the tables, and the writer is never stopped.
 BEGIN;
-SELECT plan(92);
+SELECT plan(93);
 SET LOCAL timezone = 'UTC';
 SET LOCAL client_min_messages = warning;
 INSERT INTO iaros.data_source (source, description) VALUES ('shop', 'Shop'), ('other', 'Other');
@@ -220,7 +220,7 @@ INSERT INTO own.sale VALUES ('N', 2, 9, '2026-03-01', '10', 'FLOWN');
 SELECT is_empty($$SELECT reasons FROM iaros.load_reject WHERE source = 'shop' AND reasons[1] LIKE 'error%'$$, 'no cast of a type of the user''s runs');
 
 -- Strange tables and maps.
-INSERT INTO iaros.data_source (source, description) VALUES ('odd', 'Odd'), ('third', 'Third');
+INSERT INTO iaros.data_source (source, description) VALUES ('odd', 'Odd'), ('third', 'Third'), ('fourth', 'Fourth');
 CREATE TABLE own."Odd ""Name""" ("Key " bytea PRIMARY KEY, "select" text, "%s" float8, opt text UNIQUE);
 INSERT INTO own."Odd ""Name""" VALUES ('\x00ff', 'Ann''; --', 0.1, NULL), ('\x01', '\', 'NaN', 'o');
 CREATE TEMP TABLE odd_temp (id integer PRIMARY KEY);
@@ -255,6 +255,7 @@ SELECT iaros.source_detach('odd', 'customer') \g /dev/null
 SELECT throws_ok($$SELECT iaros.source_attach('customer', 'own."Odd ""Name"""', '{"external_id": "opt"}', 'odd')$$, '55000', NULL, 'another key is another source');
 SELECT results_eq($$SELECT a.rows, a.refused FROM iaros.source_attach('customer', 'own."Odd ""Name"""', '{"external_id": "opt"}', 'third') a$$,
     $$VALUES (2::bigint, 1::bigint)$$, 'a row without key is refused');
+SELECT throws_ok($$SELECT iaros.source_attach('customer', 'own."Odd ""Name"""', '{"external_id": "opt"}', 'fourth')$$, '42710', NULL, 'a table is of one source');
 SELECT is((SELECT reasons FROM iaros.load_reject WHERE source = 'third'), '{external_id_missing}', 'and told');
 UPDATE own."Odd ""Name""" SET opt = opt || 'x';
 DELETE FROM own."Odd ""Name""" WHERE opt IS NULL;
