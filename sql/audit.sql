@@ -140,7 +140,9 @@ CREATE FUNCTION @extschema@.access_functions()
                 'partition_add', 'partition_ensure', 'partition_run',
                 'access_grant', 'access_revoke', 'access_apply', 'job_define',
                 'outbox_prune', 'rfm_install_refresh', 'rfm_prune', 'profile_install_keep',
-                'profile_install_feature')
+                'profile_install_feature',
+                'customer_install_attach', 'source_attach', 'source_detach', 'source_refresh',
+                'source_map_check')
                 OR starts_with(p.proname, 'rfm_fold')
                 OR starts_with(p.proname, 'profile_keep')
                 OR starts_with(p.proname, 'demo_') AND p.provolatile = 'v'
@@ -151,7 +153,7 @@ CREATE FUNCTION @extschema@.access_functions()
                 'job_execute', 'job_prune', 'customer_erase')
                 THEN 'admin'
             WHEN p.provolatile = 'v' OR right(p.proname, 7) = '_doctor' OR p.proname IN (
-                'customer_timeline', 'profile_check', 'profile_states', 'message_recipients', 'message_tokens', 'message_preview')
+                'customer_timeline', 'profile_check', 'source_check', 'profile_states', 'message_recipients', 'message_tokens', 'message_preview')
                 THEN 'operate'
             ELSE 'read'
         END

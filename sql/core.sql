@@ -598,6 +598,7 @@ BEGIN ATOMIC
         ('customer_key', 'local', 'open'),
         ('load_run', 'local', 'open'),
         ('load_reject', 'local', 'open'),
+        ('attached_source', 'local', 'ledger'),
         ('customer', 'customer', 'kept'),
         ('customer_identifier', 'customer', 'open'),
         ('customer_alias', 'customer', 'open'),
@@ -762,6 +763,7 @@ BEGIN ATOMIC
         ('segment', 'segment_rule_check', 'check'),
         ('promo', 'promo_audit', 'audit'),
         ('promo_redemption', 'promo_redemption_guard', 'guard'),
+        ('promo_redemption', 'promo_redemption_follow', 'derive'),
         ('campaign', 'campaign_audit', 'audit'),
         ('campaign', 'campaign_guard', 'check'),
         ('campaign_send', 'campaign_send_guard', 'guard')

@@ -519,9 +519,10 @@ BEGIN
               SELECT FROM iaros.fx_rate r
               WHERE r.currency = b.currency AND r.day <= current_date
                 AND r.day >= current_date - iaros.setting_get('fx_max_age_days')::integer);
+    RETURN QUERY SELECT * FROM iaros.source_doctor();
 END $$;
 COMMENT ON FUNCTION @extschema@.customer_doctor() IS
-'Findings of doctor() about customers: aliases and natural keys that lead nowhere, currencies in use without a rate.';
+'Findings of doctor() about customers: aliases and natural keys that lead nowhere, currencies in use without a rate, and those of source_doctor().';
 
 -- Schema ------------------------------------------------------------------
 
@@ -931,6 +932,8 @@ IF iaros.schema_step('customer', 1) THEN
         'For how many days loads and the rows that they refused are kept.');
     PERFORM iaros.job_define('loads', '27 3 * * *', 'load_prune', interval '2 days', false,
         'Deletes old loads with the rows that they refused.');
+
+    CALL iaros.customer_install_attach();
 
     CREATE VIEW iaros.customer_masked AS
         SELECT c.customer_id, c.kind, c.source,

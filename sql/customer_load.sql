@@ -114,13 +114,13 @@ COMMENT ON FUNCTION @extschema@.load_refusal_given(jsonb, text[]) IS
 -- in load_rows() adds what all kinds share.
 
 CREATE FUNCTION @extschema@.load_customer_sql(
-    OUT fields text[], OUT required text[], OUT checks text, OUT kept text, OUT writes text)
+    OUT fields text[], OUT required text[], OUT checks text, OUT stored text, OUT kept text, OUT writes text)
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
 BEGIN ATOMIC
     SELECT '{external_id,kind,first_name,last_name,email,phone,device,cookie,frequent_flyer,birth_date,gender,country,nationality,city,street,postal_code,language,time_zone,home_airport,traits}'::text[],
     '{external_id}'::text[],
 $checks$
-SELECT t.*, t.external_id AS natural_key, old.content AS old_content,
+SELECT t.*, old.*, t.external_id AS natural_key,
     jsonb_strip_nulls(to_jsonb(t) - '{row_no,payload,external_id,traits}'::text[]) || coalesce(
         (SELECT jsonb_object_agg('trait ' || e.key, e.value::text) FROM jsonb_each(t.traits) e), '{}') AS content,
     array_remove(ARRAY[
@@ -141,7 +141,7 @@ SELECT t.*, t.external_id AS natural_key, old.content AS old_content,
         CASE WHEN t.payload -> 'traits' <> 'null' AND t.traits IS NULL THEN 'traits_invalid: not a JSON object' END,
         CASE WHEN EXISTS (SELECT FROM jsonb_object_keys(t.traits) u WHERE u !~ '^[a-z][a-z0-9_.]{0,62}$')
             THEN 'traits_invalid: a name is not in lower case' END,
-        CASE WHEN k.customer_id IS NOT NULL AND old.content IS NULL THEN 'customer_unknown: its key leads to no customer' END
+        CASE WHEN k.customer_id IS NOT NULL AND old.old_content IS NULL THEN 'customer_unknown: its key leads to no customer' END
     ], NULL) AS reasons
 FROM (
     SELECT s.row_no, s.payload, nullif(x.external_id, '') AS external_id, nullif(x.kind, '') AS kind,
@@ -164,6 +164,8 @@ FROM (
              city text, street text, postal_code text, language text, time_zone text, home_airport text, traits jsonb)
     OFFSET 0) t
 LEFT JOIN iaros.customer_key k ON k.source = $1 AND k.external_id = t.external_id
+$checks$,
+$stored$
 LEFT JOIN LATERAL (
     SELECT to_jsonb(c)
         || coalesce((SELECT jsonb_object_agg(i.kind, i.value) FROM iaros.customer_identifier i
@@ -171,9 +173,9 @@ LEFT JOIN LATERAL (
                 WHEN 'phone' THEN t.phone WHEN 'device' THEN t.device WHEN 'cookie' THEN t.cookie
                 WHEN 'frequent_flyer' THEN t.frequent_flyer END), '{}')
         || coalesce((SELECT jsonb_object_agg('trait ' || r.trait, r.value::text) FROM iaros.customer_trait r
-            WHERE r.customer_id = c.customer_id), '{}') AS content
+            WHERE r.customer_id = c.customer_id), '{}') AS old_content
     FROM iaros.customer c WHERE c.customer_id = k.customer_id) old ON true
-$checks$,
+$stored$,
 'external_id, kind, first_name, last_name, email, phone, device, cookie, frequent_flyer, birth_date, gender, country, nationality, city, street, postal_code, language, time_zone, home_airport, traits',
 $writes$
 fresh AS MATERIALIZED (
@@ -202,17 +204,17 @@ new_trait AS (
 $writes$;
 END;
 COMMENT ON FUNCTION @extschema@.load_customer_sql() IS
-'The fields, the required fields, the checks, the columns kept of them and the writes of customer_load(), as SQL for load_rows().';
+'The fields, the required fields, the checks, the join to what is stored, the columns kept and the writes of customer_load(), as SQL for load_rows().';
 
 CREATE FUNCTION @extschema@.load_booking_sql(
-    OUT fields text[], OUT required text[], OUT checks text, OUT kept text, OUT writes text)
+    OUT fields text[], OUT required text[], OUT checks text, OUT stored text, OUT kept text, OUT writes text)
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
 BEGIN ATOMIC
     SELECT '{external_id,customer_id,customer_external_id,customer_source,booked_at,status,origin,destination,cabin,fare_class,sales_channel,party_size,departure_at,return_at,amount,currency}'::text[],
     '{external_id,booked_at,amount,currency}'::text[],
 $checks$
-SELECT t.*, c.customer_id AS owner_id, t.external_id AS natural_key, fx.rate, old.content AS old_content,
-    CASE WHEN old.same THEN '{}' ELSE jsonb_strip_nulls(jsonb_build_object('customer_id', c.customer_id,
+SELECT t.*, old.*, c.customer_id AS owner_id, t.external_id AS natural_key, fx.rate,
+    CASE WHEN old.old_same THEN '{}' ELSE jsonb_strip_nulls(jsonb_build_object('customer_id', c.customer_id,
         'booked_at', t.booked_at, 'status', t.status, 'origin', t.origin, 'destination', t.destination, 'cabin', t.cabin,
         'fare_class', t.fare_class, 'sales_channel', t.sales_channel, 'party_size', t.party_size, 'departure_at', t.departure_at,
         'return_at', t.return_at, 'amount', t.amount, 'currency', t.currency)) END AS content,
@@ -267,8 +269,10 @@ LEFT JOIN LATERAL (
           AND r.day >= (t.booked_at AT TIME ZONE 'UTC')::date - iaros.setting_get('fx_max_age_days')::integer
         ORDER BY r.day DESC LIMIT 1) END AS rate
     OFFSET 0) fx ON true
+$checks$,
+$stored$
 LEFT JOIN LATERAL (
-    SELECT q.same, CASE WHEN q.same THEN '{}' ELSE to_jsonb(q) END AS content
+    SELECT q.same AS old_same, CASE WHEN q.same THEN '{}' ELSE to_jsonb(q) END AS old_content
     FROM (
         SELECT b.*, b.customer_id = c.customer_id AND b.booked_at = t.booked_at AND b.amount = t.amount AND b.currency = t.currency
             AND coalesce(b.status::text = t.status, t.status IS NULL) AND coalesce(b.origin = t.origin, t.origin IS NULL)
@@ -279,7 +283,7 @@ LEFT JOIN LATERAL (
         FROM iaros.booking b
         WHERE b.source = $1 AND b.external_id = t.external_id
         ORDER BY (b.customer_id = c.customer_id) DESC NULLS LAST, b.customer_id LIMIT 1) q) old ON true
-$checks$,
+$stored$,
 'external_id, owner_id, booked_at, status, origin, destination, cabin, fare_class, sales_channel, party_size, departure_at, return_at, amount, currency, rate',
 $writes$
 new_booking AS (
@@ -293,19 +297,19 @@ new_booking AS (
 $writes$;
 END;
 COMMENT ON FUNCTION @extschema@.load_booking_sql() IS
-'The fields, the required fields, the checks, the columns kept of them and the writes of booking_load(), as SQL for load_rows().';
+'The fields, the required fields, the checks, the join to what is stored, the columns kept and the writes of booking_load(), as SQL for load_rows().';
 
 CREATE FUNCTION @extschema@.load_booking_item_sql(
-    OUT fields text[], OUT required text[], OUT checks text, OUT kept text, OUT writes text)
+    OUT fields text[], OUT required text[], OUT checks text, OUT stored text, OUT kept text, OUT writes text)
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
 BEGIN ATOMIC
     SELECT '{booking_external_id,line_no,customer_id,customer_external_id,customer_source,kind,code,description,quantity,unit_price,amount,currency}'::text[],
     '{booking_external_id,line_no,kind}'::text[],
 $checks$
-SELECT t.*, b.customer_id AS owner_id, b.booking_id, b.currency AS booking_currency,
+SELECT t.*, old.*, b.customer_id AS owner_id, b.booking_id, b.currency AS booking_currency,
     t.booking_external_id || '#' || t.line_no AS external_id,
-    b.booking_id || '#' || t.line_no AS natural_key, old.content AS old_content,
-    CASE WHEN old.same THEN '{}' ELSE jsonb_strip_nulls(jsonb_build_object('kind', t.kind, 'code', t.code, 'description', t.description,
+    b.booking_id || '#' || t.line_no AS natural_key,
+    CASE WHEN old.old_same THEN '{}' ELSE jsonb_strip_nulls(jsonb_build_object('kind', t.kind, 'code', t.code, 'description', t.description,
         'quantity', t.quantity, 'unit_price', t.unit_price, 'amount', t.amount, 'currency', t.currency)) END AS content,
     array_remove(ARRAY[
         iaros.load_refusal(t.booking_external_id IS NOT NULL, 'booking_external_id', t.payload, true, true),
@@ -353,8 +357,10 @@ LEFT JOIN LATERAL (
     WHERE o.source = $1 AND o.external_id = t.booking_external_id
     ORDER BY (o.customer_id = coalesce(t.customer_id, k.customer_id)) DESC NULLS LAST, o.customer_id LIMIT 1) b ON true
 LEFT JOIN iaros.currency m ON m.currency::text = coalesce(t.currency, b.currency::text) AND m.minor_unit IS NOT NULL
+$checks$,
+$stored$
 LEFT JOIN LATERAL (
-    SELECT q.same, CASE WHEN q.same THEN '{}' ELSE to_jsonb(q) END AS content
+    SELECT q.same AS old_same, CASE WHEN q.same THEN '{}' ELSE to_jsonb(q) END AS old_content
     FROM (
         SELECT i.*, i.kind = t.kind AND i.amount = t.amount AND coalesce(i.code = t.code, t.code IS NULL)
             AND coalesce(i.description = t.description, t.description IS NULL) AND coalesce(i.quantity = t.quantity, t.quantity IS NULL)
@@ -362,7 +368,7 @@ LEFT JOIN LATERAL (
         FROM iaros.booking_item i
         WHERE i.customer_id = b.customer_id AND i.booking_id = b.booking_id AND i.line_no = t.line_no
         OFFSET 0) q) old ON true
-$checks$,
+$stored$,
 'external_id, owner_id, booking_id, booking_currency, line_no, kind, code, description, quantity, unit_price, amount, currency',
 $writes$
 new_item AS (
@@ -373,20 +379,19 @@ new_item AS (
 $writes$;
 END;
 COMMENT ON FUNCTION @extschema@.load_booking_item_sql() IS
-'The fields, the required fields, the checks, the columns kept of them and the writes of booking_item_load(), as SQL for load_rows().';
+'The fields, the required fields, the checks, the join to what is stored, the columns kept and the writes of booking_item_load(), as SQL for load_rows().';
 
 CREATE FUNCTION @extschema@.load_event_sql(
-    OUT fields text[], OUT required text[], OUT checks text, OUT kept text, OUT writes text)
+    OUT fields text[], OUT required text[], OUT checks text, OUT stored text, OUT kept text, OUT writes text)
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
 BEGIN ATOMIC
     SELECT '{external_id,customer_id,customer_external_id,customer_source,kind,occurred_at,session_id,properties}'::text[],
     '{external_id,kind,occurred_at}'::text[],
 $checks$
-SELECT t.*, c.customer_id AS owner_id, c.customer_id || ' ' || t.external_id AS natural_key,
-    CASE WHEN w.event_id IS NOT NULL THEN coalesce(old.content, jsonb_build_object('occurred_at', w.occurred_at)) END AS old_content,
-    CASE WHEN old.same THEN '{}' ELSE jsonb_strip_nulls(jsonb_build_object('occurred_at', t.occurred_at)
-        || CASE WHEN w.event_id IS NULL OR old.content IS NOT NULL THEN jsonb_build_object('kind', t.kind,
-            'session_id', t.session_id, 'properties', t.properties::text) ELSE '{}' END) END AS content,
+SELECT t.*, old.*, c.customer_id AS owner_id, c.customer_id || ' ' || t.external_id AS natural_key,
+    CASE WHEN old.old_same THEN '{}' ELSE jsonb_strip_nulls(jsonb_build_object('occurred_at', t.occurred_at)
+        || CASE WHEN old.old_gone THEN '{}' ELSE jsonb_build_object('kind', t.kind,
+            'session_id', t.session_id, 'properties', t.properties::text) END) END AS content,
     array_remove(ARRAY[
         iaros.load_refusal(t.external_id IS NOT NULL, 'external_id', t.payload, true, true),
         iaros.load_refusal_customer(t.payload, t.customer_id, t.customer_external_id, k.customer_id, c.customer_id),
@@ -412,16 +417,23 @@ FROM (
 LEFT JOIN iaros.customer_key k ON k.source = t.customer_source AND k.external_id = t.customer_external_id
 LEFT JOIN iaros.customer c ON c.customer_id = coalesce(t.customer_id, k.customer_id)
 LEFT JOIN iaros.event_kind n ON n.kind = t.kind
+$checks$,
+$stored$
 LEFT JOIN iaros.event_key w ON w.customer_id = c.customer_id AND w.source = $1 AND w.external_id = t.external_id
+-- A key whose event is gone, say with its partition, still tells its time.
 LEFT JOIN LATERAL (
-    SELECT q.same, CASE WHEN q.same THEN '{}' ELSE to_jsonb(q) || jsonb_build_object('properties', q.properties::text) END AS content
-    FROM (
+    SELECT q.same AS old_same, q.event_id IS NULL AS old_gone, CASE WHEN q.same THEN '{}'
+        WHEN q.event_id IS NULL THEN jsonb_build_object('occurred_at', w.occurred_at)
+        ELSE to_jsonb(q) || jsonb_build_object('properties', q.properties::text) END AS old_content
+    FROM (SELECT w.event_id OFFSET 0) l
+    LEFT JOIN LATERAL (
         SELECT e.*, e.occurred_at = t.occurred_at AND e.kind = t.kind AND coalesce(e.session_id = t.session_id, t.session_id IS NULL)
             AND coalesce(e.properties::text = t.properties::text, t.properties IS NULL) AS same
         FROM iaros.event e
         WHERE e.customer_id = w.customer_id AND e.occurred_at = w.occurred_at AND e.event_id = w.event_id
-        OFFSET 0) q) old ON true
-$checks$,
+        OFFSET 0) q ON true
+    WHERE l.event_id IS NOT NULL) old ON true
+$stored$,
 'external_id, owner_id, kind, occurred_at, session_id, properties',
 $writes$
 fresh AS MATERIALIZED (
@@ -436,13 +448,13 @@ new_event AS (
 $writes$;
 END;
 COMMENT ON FUNCTION @extschema@.load_event_sql() IS
-'The fields, the required fields, the checks, the columns kept of them and the writes of event_load(), as SQL for load_rows().';
+'The fields, the required fields, the checks, the join to what is stored, the columns kept and the writes of event_load(), as SQL for load_rows().';
 
 -- Engine: the loaders -----------------------------------------------------
 
 CREATE FUNCTION @extschema@.load_sql(
     kind text,
-    OUT fields text[], OUT required text[], OUT checks text, OUT kept text, OUT writes text)
+    OUT fields text[], OUT required text[], OUT checks text, OUT stored text, OUT kept text, OUT writes text)
     LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
     AS $$
@@ -456,10 +468,10 @@ BEGIN
             HINT = format('The kinds are: %s.', array_to_string(kinds, ', '));
     END IF;
     EXECUTE format('SELECT * FROM iaros.%I()', 'load_' || kind || '_sql')
-        INTO fields, required, checks, kept, writes;
+        INTO fields, required, checks, stored, kept, writes;
 END $$;
 COMMENT ON FUNCTION @extschema@.load_sql(text) IS
-'Returns what a kind of load (customer, booking, booking_item, event) is made of: the fields it knows, the required ones, and as SQL its checks, the columns to keep of them and its writes. Error: 22023 for another kind.';
+'Returns what a kind of load (customer, booking, booking_item, event) is made of: the fields it knows, the required ones, and as SQL its checks, the join that ends them, as old, to what is stored (another may take its place), the columns to keep of them and its writes. Error: 22023 for another kind.';
 
 CREATE FUNCTION @extschema@.load_attach(query text, path text, fields text[], required text[])
     RETURNS void
@@ -557,7 +569,7 @@ reject AS (
         WHERE NOT coalesce(c.old_content, c.first_content) @> jsonb_build_object(e.key, e.value)) ELSE '{}' END
     FROM checked c WHERE c.verdict IN ('refused', 'conflict')
     ORDER BY c.row_no)
-SELECT r.* FROM run r$sql$, input, parts.checks, parts.writes, kind, parts.kept);
+SELECT r.* FROM run r$sql$, input, parts.checks || parts.stored, parts.writes, kind, parts.kept);
 END $body$;
 COMMENT ON FUNCTION @extschema@.load_statement(text, boolean) IS
 'Returns the one statement of a load: $1 source, $2 payload of an inbox, $3 fields known (NULL: columns were checked), $4 load_id. It reads the rows (of the view iaros_load_source or of $2), checks them, compares them with what is stored and among themselves, and writes the new ones, the refused ones and the run.';

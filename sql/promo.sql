@@ -229,6 +229,37 @@ END $$;
 COMMENT ON FUNCTION @extschema@.promo_redeemed(bigint[], text, numeric, text, text) IS
 'Returns the redemption that one of the ids of a person made with an idempotency key, no row when there is none. Error: 22023 the key was used for another code, amount or currency. For promo_redeem().';
 
+CREATE FUNCTION @extschema@.promo_follow() RETURNS trigger
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+DECLARE
+    code text := (SELECT p.code FROM iaros.promo p WHERE p.promo_id = NEW.promo_id);
+BEGIN
+    PERFORM iaros.install_check();
+    IF NEW.customer_id = OLD.customer_id THEN
+        PERFORM iaros.audit_append('promo.unlink', 'promo', code, NEW.customer_id,
+            jsonb_build_object('redemption_id', NEW.redemption_id, 'booking_id', OLD.booking_id));
+        RETURN NULL;
+    END IF;
+    -- The use is counted where it is now, beyond a limit if need be: it has
+    -- been made. A person may have counters under several ids.
+    UPDATE iaros.promo_customer_use u SET uses = u.uses - 1
+    WHERE u.promo_id = NEW.promo_id AND u.customer_id = (
+        SELECT x.customer_id FROM iaros.promo_customer_use x
+        WHERE x.promo_id = NEW.promo_id AND x.uses > 0
+          AND x.customer_id IN (SELECT iaros.customer_ids(OLD.customer_id))
+        ORDER BY x.customer_id = iaros.customer_resolve(OLD.customer_id) DESC, x.customer_id LIMIT 1);
+    INSERT INTO iaros.promo_customer_use AS u (customer_id, promo_id, uses)
+    VALUES (iaros.customer_resolve(NEW.customer_id), NEW.promo_id, 1)
+    ON CONFLICT ON CONSTRAINT promo_customer_use_pkey DO UPDATE SET uses = u.uses + 1;
+    PERFORM iaros.audit_append('promo.move', 'promo', code, NEW.customer_id,
+        jsonb_build_object('redemption_id', NEW.redemption_id, 'booking_id', NEW.booking_id, 'from_customer', OLD.customer_id));
+    RETURN NULL;
+END $$;
+COMMENT ON FUNCTION @extschema@.promo_follow() IS
+'Trigger: when a redemption follows its booking to another customer, its use is counted there and no longer with the first; when its booking was deleted, the redemption and its use stay. Both are audited.';
+
 CREATE FUNCTION @extschema@.promo_usage(promo text DEFAULT NULL)
     RETURNS TABLE (code text, currency text, redemptions bigint, customers bigint,
         amount numeric, discount numeric, average_discount numeric, uses_left bigint)
@@ -334,17 +365,27 @@ IF iaros.schema_step('promo', 1) THEN
         redeemed_at timestamptz NOT NULL DEFAULT now(),
         PRIMARY KEY (customer_id, redemption_id),
         CONSTRAINT promo_redemption_once UNIQUE (customer_id, idempotency_key),
-        FOREIGN KEY (customer_id, booking_id) REFERENCES iaros.booking ON DELETE CASCADE,
+        FOREIGN KEY (customer_id, booking_id) REFERENCES iaros.booking ON DELETE SET NULL (booking_id),
         CONSTRAINT promo_redemption_discount CHECK (discount BETWEEN 0 AND amount),
         CONSTRAINT promo_redemption_money CHECK (iaros.money_check(amount, currency) AND iaros.money_check(discount, currency))
     );
     COMMENT ON TABLE iaros.promo_redemption IS
-        'Ledger of redemptions, written by promo_redeem(). Takes new rows only; they go with their customer.';
+        'Ledger of redemptions, written by promo_redeem(). Takes new rows only; they go with their customer. A redemption follows its booking to another customer, and stays, without booking_id, when the booking is deleted.';
     CREATE INDEX promo_redemption_promo ON iaros.promo_redemption (promo_id, redeemed_at);
     CREATE INDEX promo_redemption_booking ON iaros.promo_redemption (customer_id, booking_id) WHERE booking_id IS NOT NULL;
     CREATE TRIGGER promo_redemption_guard
         BEFORE UPDATE ON iaros.promo_redemption
-        FOR EACH STATEMENT EXECUTE FUNCTION iaros.ledger_guard();
+        -- But for what becomes of its booking.
+        FOR EACH ROW WHEN ((NEW.redemption_id, NEW.promo_id, NEW.idempotency_key, NEW.amount, NEW.currency, NEW.discount, NEW.redeemed_at)
+                IS DISTINCT FROM (OLD.redemption_id, OLD.promo_id, OLD.idempotency_key, OLD.amount, OLD.currency, OLD.discount, OLD.redeemed_at)
+            OR NEW.booking_id <> OLD.booking_id
+            OR (OLD.booking_id IS NULL AND NEW.booking_id IS NOT NULL)
+            OR (NEW.customer_id <> OLD.customer_id AND (NEW.booking_id IS NULL OR OLD.booking_id IS NULL)))
+        EXECUTE FUNCTION iaros.ledger_guard();
+    CREATE TRIGGER promo_redemption_follow
+        AFTER UPDATE ON iaros.promo_redemption
+        FOR EACH ROW WHEN (NEW.customer_id <> OLD.customer_id OR NEW.booking_id IS DISTINCT FROM OLD.booking_id)
+        EXECUTE FUNCTION iaros.promo_follow();
 
     CREATE FUNCTION iaros.promo_redeem(
         code text,
