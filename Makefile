@@ -3,8 +3,8 @@ EXTENSION = iaros
 EXTVERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" iaros.control)
 
 # One name per domain on every floor, in dependency order.
-DOMAINS = core audit airport customer consent loyalty profile rfm segment offer \
-	promo recommend message campaign attribution analytics demo
+DOMAINS = core audit airport customer consent loyalty profile rfm lifecycle \
+	segment offer promo recommend message campaign attribution analytics demo
 
 MODULE_big = iaros
 OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c src/*/*.c)))

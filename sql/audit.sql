@@ -142,7 +142,7 @@ CREATE FUNCTION @extschema@.access_functions()
                 'outbox_prune', 'rfm_install_refresh', 'rfm_prune', 'profile_install_keep',
                 'profile_install_feature',
                 'customer_install_attach', 'source_attach', 'source_detach', 'source_refresh',
-                'source_map_check')
+                'source_map_check', 'lifecycle_install_value')
                 OR starts_with(p.proname, 'rfm_fold')
                 OR starts_with(p.proname, 'profile_keep')
                 OR starts_with(p.proname, 'demo_') AND p.provolatile = 'v'
