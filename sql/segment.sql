@@ -422,14 +422,20 @@ CREATE FUNCTION @extschema@.segment_source_sql(as_of timestamptz DEFAULT now())
     AS $$
 BEGIN
     PERFORM iaros.install_check();
-    -- Left joins: the planner drops the tables that no rule asks for.
+    -- Left joins: the planner drops the tables that no rule asks for, but
+    -- does not see that a partial index is unique: hence DISTINCT ON.
     RETURN format('FROM iaros.profile_at(%1$L) p
 LEFT JOIN iaros.customer c ON c.customer_id = p.customer_id
 LEFT JOIN iaros.customer_rfm r ON r.customer_id = p.customer_id
+LEFT JOIN (SELECT DISTINCT ON (l.customer_id) l.customer_id, l.stage, l.entered_at FROM iaros.customer_lifecycle_stage l
+    WHERE l.scheme = ''standard'' AND l.exited_at IS NULL) ls ON ls.customer_id = p.customer_id
+LEFT JOIN (SELECT DISTINCT ON (l.customer_id) l.customer_id, l.stage, l.entered_at FROM iaros.customer_lifecycle_stage l
+    WHERE l.scheme = ''clm'' AND l.exited_at IS NULL) lc ON lc.customer_id = p.customer_id
+LEFT JOIN iaros.customer_value_segment v ON v.customer_id = p.customer_id AND v.scheme = ''scaled''
 CROSS JOIN (VALUES (%1$L::timestamptz)) AS n(as_of)', to_char(as_of AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US"+00"'));
 END $$;
 COMMENT ON FUNCTION @extschema@.segment_source_sql(timestamptz) IS
-'Returns the FROM clause that the conditions of segment_rule_sql() and the expressions of segment_field stand over: profile p, customer c, customer_rfm r, and n.as_of, the time of the question. NULL gives NULL.';
+'Returns the FROM clause that the conditions of segment_rule_sql() and the expressions of segment_field stand over: profile p, customer c, customer_rfm r, the stages ls (scheme standard) and lc (scheme clm) of customer_lifecycle_stage that still hold, customer_value_segment v (scheme scaled), and n.as_of, the time of the question. NULL gives NULL.';
 
 CREATE FUNCTION @extschema@.segment_compile()
     RETURNS TABLE (segment_id bigint, condition text, error text)
@@ -861,7 +867,7 @@ IF iaros.schema_step('segment', 1) THEN
     COMMENT ON TABLE iaros.segment_field IS
         'What rules can ask for. Expressions are SQL that runs with the rights of whoever refreshes, so only the owner of the tables adds fields.';
     COMMENT ON COLUMN iaros.segment_field.expression IS
-        'SQL over profile p, customer c, customer_rfm r and n.as_of (see segment_source_sql), of the type that kind says.';
+        'SQL over profile p, customer c, customer_rfm r, stages ls and lc, values v and n.as_of (see segment_source_sql), of the type that kind says.';
     COMMENT ON COLUMN iaros.segment_field.choices IS
         'Query that returns the values that the field can have; NULL: any text, compared without regard to case.';
     CREATE UNIQUE INDEX segment_field_lower ON iaros.segment_field (lower(field));
@@ -882,6 +888,12 @@ IF iaros.schema_step('segment', 1) THEN
         ('customer.rfmRecency', 'number', 'r.r', NULL, 'RFM recency score, 1 to 5', 'new'),
         ('customer.rfmFrequency', 'number', 'r.f', NULL, 'RFM frequency score, 1 to 5', 'new'),
         ('customer.rfmMonetary', 'number', 'r.m', NULL, 'RFM monetary score, 1 to 5', 'new'),
+        ('customer.lifecycleStage', 'text', 'ls.stage', 'SELECT stage FROM iaros.lifecycle_stage_def WHERE scheme = ''standard''', 'Stage of scheme standard, as last kept', 'new'),
+        ('customer.lifecycleDays', 'number', 'floor(date_part(''epoch'', n.as_of - ls.entered_at) / 86400)::integer', NULL, 'Whole days in the stage of scheme standard', 'new'),
+        ('customer.clmStage', 'text', 'lc.stage', 'SELECT stage FROM iaros.lifecycle_stage_def WHERE scheme = ''clm''', 'Stage of scheme clm, as last kept', 'new'),
+        ('customer.valueSegment', 'text', 'v.value_segment', 'SELECT segment FROM iaros.value_segment_def WHERE scheme = ''scaled''', 'Value segment of scheme scaled, as last kept', 'new'),
+        ('customer.valueScore', 'number', 'v.value_score', NULL, 'Value score of scheme scaled, 0 to 100', 'new'),
+        ('customer.predictedValue', 'number', 'v.predicted_ltv', NULL, 'Spend still to come, an estimate, base currency', 'new'),
         ('customer.isMember', 'boolean', 'p.is_member', NULL, 'Member of a loyalty programme', 'new'),
         ('customer.tier', 'text', 'p.tier', NULL, 'Tier in the loyalty programme', 'new'),
         ('customer.appUser', 'boolean', 'p.app_user', NULL, 'Uses the mobile application', 'new'),
