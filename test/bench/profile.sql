@@ -55,8 +55,10 @@ SELECT pg_temp.bench('profile_build',
         ARRAY(SELECT s.sales_channel FROM iaros.sales_channel s UNION SELECT k.kind FROM iaros.event_kind k),
         '2026-01-01Z') b$$,
     -- The query of the reference, not in a function, so that it runs in parallel.
-    (SELECT regexp_replace(regexp_replace(substring(p.prosrc FROM 'WITH bought.*(?=;)'), '\muntil\M', '''2026-01-01Z''::timestamptz', 'g'),
-        '\mzone\M', '''UTC''', 'g')
+    (SELECT format('SELECT * FROM (%s) AS r(%s)',
+        regexp_replace(regexp_replace(substring(p.prosrc FROM 'WITH bought.*(?=;)'), '\muntil\M', '''2026-01-01Z''::timestamptz', 'g'),
+            '\mzone\M', '''UTC''', 'g'),
+        (SELECT string_agg(a.name, ', ' ORDER BY a.place) FROM unnest(p.proargnames) WITH ORDINALITY AS a(name, place) WHERE a.place > 1))
      FROM pg_proc p WHERE p.oid = 'pg_temp.profile_reference'::regproc),
     :rows * 3 / 2, CASE WHEN :rows > 1000000 THEN 1 ELSE 3 END);
 

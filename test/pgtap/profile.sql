@@ -1,6 +1,6 @@
 -- profile: what is counted and what is not, aliases, flags, and the doors.
 BEGIN;
-SELECT plan(77);
+SELECT plan(84);
 SELECT iaros.customer_create() AS ada, iaros.customer_create() AS bob, iaros.customer_create(kind => 'anonymous') AS visitor \gset
 INSERT INTO iaros.fx_rate (currency, day, rate) VALUES ('EUR', '2025-01-01', 1.5);
 
@@ -150,6 +150,19 @@ ALTER TABLE iaros.booking ENABLE TRIGGER profile_booking_insert;
 SELECT is(iaros.profile_apply(ARRAY[:edge]::bigint[]), 1::bigint, 'profile_apply() makes it again');
 
 -- Due: what the clock changes is stored anew by the job.
+SELECT iaros.customer_create() AS due \gset
+SELECT iaros.booking_record(:due, 10, 'USD', now() - interval '40 days') AS b \gset
+SELECT is((SELECT due_at FROM iaros.profile_stored WHERE customer_id = :due), now() + interval '50 days', 'due when the booking leaves 90 days');
+SELECT is((SELECT booking_count_90d FROM iaros.customer_profile(:due, now() + interval '50 days')), 0, 'and then it is out');
+SELECT iaros.event_record(:due, 'search', now() - interval '3 days', '{"origin": "JFK", "destination": "LHR"}') AS e \gset
+SELECT is((SELECT due_at FROM iaros.profile_stored WHERE customer_id = :due), now() + interval '4 days', 'a search is due when it leaves 7 days');
+SELECT iaros.booking_record(:due, 10, 'USD', now() - interval '1 days', departure_at => now() + interval '1 day') AS b \gset
+SELECT is((SELECT due_at FROM iaros.profile_stored WHERE customer_id = :due), now() + interval '1 day', 'a departure when it leaves');
+SELECT iaros.event_record(:due, 'app_open', now() + interval '1 hour') AS e \gset
+SELECT is((SELECT due_at FROM iaros.profile_stored WHERE customer_id = :due), now() + interval '1 hour', 'what is to come when it comes');
+SELECT ok(NOT app_user, 'and not before') FROM iaros.customer_profile(:due);
+SELECT ok(app_user, 'but then') FROM iaros.customer_profile(:due, now() + interval '1 hour');
+DELETE FROM iaros.booking WHERE customer_id = :due;
 UPDATE iaros.profile_stored SET as_of = now() - interval '1 hour', due_at = now() - interval '1 minute', search_7d = 99 WHERE customer_id = :edge;
 SELECT is((SELECT search_7d FROM iaros.profile WHERE customer_id = :edge), 0, 'what is due is not taken from what is stored');
 SELECT cmp_ok(iaros.profile_refresh(), '>=', 1::bigint, 'the job finds it');

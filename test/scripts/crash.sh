@@ -15,6 +15,8 @@ CHECKS=(
 	"SELECT w.* FROM iaros.event_key w LEFT JOIN iaros.event e USING (customer_id, occurred_at, event_id) WHERE e.event_id IS NULL LIMIT 5"
 	"SELECT k.* FROM iaros.customer_key k LEFT JOIN iaros.customer c USING (customer_id) WHERE c.customer_id IS NULL LIMIT 5"
 	"SELECT * FROM iaros.load_reject LIMIT 5"
+	"SELECT * FROM iaros.profile_check() LIMIT 5"
+	"SELECT n FROM iaros.profile_rebuild() n WHERE n > 0"
 )
 
 where=$(as_server mktemp -d /tmp/iaros-crash.XXXXXX)
