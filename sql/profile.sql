@@ -424,24 +424,33 @@ CREATE FUNCTION @extschema@.customer_profile(
 #variable_conflict use_column
 DECLARE
     master bigint := iaros.customer_resolve(customer_profile.customer_id);
+    until timestamptz := coalesce(customer_profile.as_of, now());
+    day date := (until AT TIME ZONE 'UTC')::date;
 BEGIN
     PERFORM iaros.install_check();
+    -- Of one person, reading the whole history costs less than the choices of
+    -- profile_at().
     RETURN QUERY
         SELECT c.customer_id, c.kind, c.gender, c.country::text, c.nationality::text, c.city, c.language, c.home_airport::text,
-            p.booking_count, p.booking_count_30d, p.booking_count_90d, p.booking_count_180d,
-            p.booking_count_12m, p.spend_total, p.spend_90d, p.spend_12m, p.first_booked_at, p.last_booked_at,
-            p.prev_booked_at, p.next_departure_at, p.cancelled_count, p.refunded_count, p.cabin_top,
-            p.premium_share, p.sales_channel_top, p.route_top, p.route_count, p.haul_top, p.region_top,
-            p.international_share, p.intercontinental_share, p.weekend_share, p.season_top, p.party_size_avg,
-            p.group_count, p.solo_share, p.lead_days_avg, p.last_minute_share, p.early_share,
-            p.ancillary_count, p.seat_count, p.bag_count, p.meal_count, p.upgrade_count, p.bundle_count,
-            p.email_open_30d, p.email_open_90d, p.email_click_90d, p.session_30d, p.app_open_30d, p.search_7d,
-            p.search_30d, p.cart_abandoned_7d, p.cart_abandoned_30d, p.complaint_90d, p.touch_30d,
-            p.touch_90d, p.last_event_at, p.last_search_at, p.last_complaint_at, p.last_touch_at, p.nps_score,
-            p.nps_at, p.is_member, p.tier, p.app_user, p.corporate, p.social_follower, p.referral_participant,
-            p.email_opt_in, p.sms_opt_in, p.push_opt_in
+            r.booking_count, r.booking_count_30d, r.booking_count_90d, r.booking_count_180d, r.booking_count_12m,
+            r.spend_total, r.spend_90d, r.spend_12m, r.first_booked_at, r.last_booked_at, r.prev_booked_at,
+            r.next_departure_at, r.cancelled_count, r.refunded_count, r.cabin_top::iaros.cabin, r.premium_share,
+            r.sales_channel_top, r.route_top, r.route_count, r.haul_top, r.region_top, r.international_share,
+            r.intercontinental_share, r.weekend_share, r.season_top, r.party_size_avg, r.group_count, r.solo_share,
+            r.lead_days_avg, r.last_minute_share, r.early_share, r.ancillary_count, r.seat_count, r.bag_count,
+            r.meal_count, r.upgrade_count, r.bundle_count, r.email_open_30d, r.email_open_90d, r.email_click_90d,
+            r.session_30d, r.app_open_30d, r.search_7d, r.search_30d, r.cart_abandoned_7d, r.cart_abandoned_30d,
+            r.complaint_90d, r.touch_30d, r.touch_90d, r.last_event_at, r.last_search_at, r.last_complaint_at,
+            r.last_touch_at, r.nps_score, r.nps_at, m.is_member, m.tier, p.app_trait OR r.app_opened, p.corporate,
+            p.social_follower, p.referral_trait OR r.referred, r.email_opt_in, r.sms_opt_in, r.push_opt_in
         FROM iaros.customer c
-        JOIN iaros.profile_at(coalesce(customer_profile.as_of, now())) p ON p.customer_id = c.customer_id
+        JOIN iaros.profile_stored p ON p.customer_id = c.customer_id
+        CROSS JOIN LATERAL iaros.profile_read(p.state, until) r
+        CROSS JOIN LATERAL (
+            SELECT p.is_member, p.tier WHERE day >= p.member_as_of AND day < p.member_due_on
+            UNION ALL
+            SELECT x.is_member, x.tier FROM iaros.profile_member(p.customer_id, day) x
+            WHERE NOT (day >= p.member_as_of AND day < p.member_due_on)) m
         WHERE c.customer_id = master;
 END $$;
 COMMENT ON FUNCTION @extschema@.customer_profile(bigint, timestamptz) IS

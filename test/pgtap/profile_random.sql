@@ -4,7 +4,7 @@
 -- what is stored, are those of plain SQL.
 BEGIN;
 \ir profile_reference.inc
-SELECT plan(39);
+SELECT plan(40);
 SET LOCAL timezone = 'UTC';
 INSERT INTO iaros.customer (customer_id) SELECT 700000 + i FROM generate_series(1, 60) AS i;
 
@@ -122,6 +122,11 @@ CREATE FUNCTION pg_temp.stale(as_of timestamptz) RETURNS bigint LANGUAGE sql AS 
     WHERE (p.booking_count, p.booking_count_12m, p.spend_12m, p.search_30d, p.session_30d, p.next_departure_at, p.cabin_top, p.touch_90d, p.sms_opt_in)
         IS DISTINCT FROM (r.booking_count, r.booking_count_12m, r.spend_12m, r.search_30d, r.session_30d, r.next_departure_at, r.cabin_top, r.touch_90d, r.sms_opt_in)$$;
 SELECT is(pg_temp.stale(now() + h * interval '7 hours'), 0::bigint, format('profile_at() in %s hours', h * 7)) FROM generate_series(0, 3) AS h;
+
+SELECT is_empty($$SELECT p.customer_id, t.at
+    FROM (VALUES (now()), (now() - interval '100 days'), (now() + interval '20 days')) AS t(at), iaros.profile_at(t.at) p, iaros.customer_profile(p.customer_id, t.at) f
+    WHERE p.customer_id > 700000 AND to_jsonb(f) - '{master_id,kind,gender,country,nationality,city,language,home_airport}'::text[]
+        IS DISTINCT FROM to_jsonb(p) - 'customer_id'$$, 'customer_profile() is the row of profile_at()');
 
 SELECT is(iaros.profile_rebuild(), 0::bigint, 'the rebuild finds nothing to mend');
 SET LOCAL session_replication_role = replica;
