@@ -325,6 +325,140 @@ END $$;
 COMMENT ON FUNCTION @extschema@.recommend_explain(bigint, timestamptz, text) IS
 'Returns every offer with whether it is for a customer, and all reasons: why it is, or why it is not (inactive, not_valid, channel, segment, stage, value, members, cabin, consent). No row for NULL or an unknown customer. Errors: those of recommend_offers().';
 
+CREATE FUNCTION @extschema@.recommend_segments(ids bigint[]) RETURNS bigint[]
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+BEGIN
+    PERFORM iaros.install_check();
+    RETURN (
+        SELECT coalesce(array_agg(DISTINCT i.id), '{}')
+        FROM iaros.segment_membership m
+        CROSS JOIN LATERAL unnest(m.segment_ids) AS i(id)
+        JOIN iaros.segment s ON s.segment_id = i.id AND s.kind = 'dynamic'
+        WHERE m.customer_id = ANY (ids));
+END $$;
+COMMENT ON FUNCTION @extschema@.recommend_segments(bigint[]) IS
+'Returns the dynamic segments that any of these customers is in, sorted; none for NULL. For event_apply(), which compares before and after.';
+
+CREATE FUNCTION @extschema@.recommend_time_left(started timestamptz, step text) RETURNS integer
+    LANGUAGE plpgsql VOLATILE STRICT PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+DECLARE
+    allowed interval;
+    remaining double precision;
+BEGIN
+    PERFORM iaros.install_check();
+    allowed := iaros.setting_get('profile_timeout')::interval;
+    IF allowed = interval '0' THEN
+        RETURN 0;
+    END IF;
+    remaining := date_part('epoch', started + allowed - clock_timestamp()) * 1000;
+    IF remaining <= 0 THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'query_canceled',
+            MESSAGE = format('an event takes longer than profile_timeout, which is "%s"', iaros.setting_get('profile_timeout')),
+            DETAIL = format('Time was up at step "%s"; nothing was written.', step),
+            HINT = 'Call again: a refresh or another session may have held the customer. Raise the setting profile_timeout, or 0 for no limit.';
+    END IF;
+    RETURN least(greatest(ceil(remaining), 1), 2147483647)::integer;
+END $$;
+COMMENT ON FUNCTION @extschema@.recommend_time_left(timestamptz, text) IS
+'Returns how many milliseconds (rounded up) are left of setting profile_timeout for what started at a time; 0: no limit. Error: 57014 time is up, step says where. NULL gives NULL.';
+
+CREATE FUNCTION @extschema@.recommend_lock_wait(started timestamptz, step text, usual text) RETURNS void
+    LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+DECLARE
+    remaining integer := iaros.recommend_time_left(started, step);
+    shorter integer := (date_part('epoch', usual::interval) * 1000)::integer;
+BEGIN
+    PERFORM set_config('lock_timeout', coalesce(least(nullif(remaining, 0), nullif(shorter, 0)), 0)::text, true);
+END $$;
+COMMENT ON FUNCTION @extschema@.recommend_lock_wait(timestamptz, text, text) IS
+'Begins a step of event_apply(): sets lock_timeout in this transaction to what recommend_time_left() leaves, or to the usual one when that is shorter. NULL does nothing. Error: 57014 time is up.';
+
+CREATE FUNCTION @extschema@.event_apply(
+    customer_id bigint,
+    kind text,
+    occurred_at timestamptz DEFAULT now(),
+    properties jsonb DEFAULT '{}',
+    source text DEFAULT 'web',
+    external_id text DEFAULT NULL,
+    session_id text DEFAULT NULL,
+    OUT event_id bigint,
+    OUT stage text,
+    OUT value_segment text,
+    OUT entered text[],
+    OUT left_segments text[],
+    OUT offer text,
+    OUT took interval)
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+#variable_conflict use_column
+DECLARE
+    started timestamptz := clock_timestamp();
+    usual text := current_setting('lock_timeout');
+    ids bigint[];
+    person bigint;
+    until timestamptz;
+    before_ids bigint[];
+    after_ids bigint[];
+BEGIN
+    PERFORM iaros.install_check();
+    BEGIN
+        PERFORM iaros.recommend_lock_wait(started, 'lock', usual);
+        -- Locks first and in one order, those of refreshes before all.
+        PERFORM pg_advisory_xact_lock_shared(hashtextextended('iaros.lifecycle_refresh', 0));
+        PERFORM pg_advisory_xact_lock_shared(hashtextextended('iaros.segment_refresh', 0));
+        PERFORM FROM iaros.customer c
+        WHERE c.customer_id IN (event_apply.customer_id, iaros.customer_resolve(event_apply.customer_id))
+        ORDER BY c.customer_id FOR NO KEY UPDATE;
+        PERFORM iaros.recommend_lock_wait(started, 'record', usual);
+        event_id := iaros.event_record(event_apply.customer_id, event_apply.kind, event_apply.occurred_at,
+            event_apply.properties, event_apply.source, event_apply.external_id, event_apply.session_id);
+        person := iaros.customer_resolve(event_apply.customer_id);
+        ids := ARRAY(SELECT iaros.customer_ids(person));
+        before_ids := iaros.recommend_segments(ids);
+        until := clock_timestamp();
+        -- An event recorded before has the event_id of then.
+        IF event_id = currval('iaros.event_id_seq') THEN
+            PERFORM iaros.recommend_lock_wait(started, 'stage', usual);
+            IF iaros.setting_get('clm_enabled')::boolean THEN
+                PERFORM iaros.lifecycle_apply(ids, until);
+            END IF;
+            PERFORM iaros.recommend_lock_wait(started, 'value', usual);
+            IF iaros.setting_get('cvm_enabled')::boolean THEN
+                PERFORM iaros.value_apply(ids, until);
+            END IF;
+            PERFORM iaros.recommend_lock_wait(started, 'segments', usual);
+            PERFORM iaros.segment_apply(ids, until);
+        END IF;
+        PERFORM iaros.recommend_time_left(started, 'offer');
+        SELECT n.code INTO offer FROM iaros.next_best_offer(person, 1, until) n;
+        PERFORM iaros.recommend_time_left(started, 'end');
+    EXCEPTION WHEN lock_not_available THEN
+        PERFORM iaros.recommend_time_left(started, 'wait for a lock');
+        RAISE;
+    END;
+    PERFORM set_config('lock_timeout', usual, true);
+    after_ids := iaros.recommend_segments(ids);
+    SELECT coalesce(array_agg(s.name ORDER BY s.segment_id) FILTER (WHERE s.segment_id <> ALL (before_ids)), '{}'),
+        coalesce(array_agg(s.name ORDER BY s.segment_id) FILTER (WHERE s.segment_id <> ALL (after_ids)), '{}')
+    INTO entered, left_segments
+    FROM iaros.segment s WHERE s.segment_id = ANY (before_ids || after_ids);
+    stage := (SELECT l.stage FROM iaros.customer_lifecycle_stage l
+              WHERE l.customer_id = person AND l.scheme = iaros.setting_get('lifecycle_scheme') AND l.exited_at IS NULL);
+    value_segment := (SELECT v.value_segment FROM iaros.customer_value_segment v
+                      WHERE v.customer_id = person AND v.scheme = iaros.setting_get('value_scheme'));
+    took := clock_timestamp() - started;
+END $$;
+COMMENT ON FUNCTION @extschema@.event_apply(bigint, text, timestamptz, jsonb, text, text, text) IS
+'Records an event as event_record() does and brings up to date, in the same transaction, all that is kept about the person: profile and features (by triggers), stages and value (lifecycle_apply(), value_apply(), unless settings clm_enabled or cvm_enabled are false), dynamic segments (segment_apply()). Returns the event_id, the stage and the value segment as kept now in the schemes of settings lifecycle_scheme and value_scheme (NULL: none), the dynamic segments entered and left, the code of the next best offer now (NULL: none), and how long it took. An event that was recorded before (same customer_id, source and external_id) changes nothing; what holds now is returned. Events of different customers do not wait for each other, a refresh of all is waited for. Setting profile_timeout bounds it: time is looked at between the steps, waits for locks end with it. Errors: those of event_record(), 57014 time is up, 55P03 the lock_timeout of the session; then nothing is written. One customer, read by index.';
+
 -- Schema ------------------------------------------------------------------
 
 CREATE PROCEDURE @extschema@.recommend_install()
@@ -341,6 +475,8 @@ IF iaros.schema_step('recommend', 1) THEN
         'How much it counts in the score of an offer that it is meant for customers of such a value.');
     PERFORM iaros.setting_define('recommend_weight_affinity', 'number', '0.3',
         'How much it counts in the score of an offer how often the customer booked the like.');
+    PERFORM iaros.setting_define('profile_timeout', 'interval', '1 s',
+        'How long event_apply() may take; 0: no limit.');
 END IF;
 END $install$;
 COMMENT ON PROCEDURE @extschema@.recommend_install() IS

@@ -1,6 +1,6 @@
 -- recommend: one computation for one and for many, eligibility, order.
 BEGIN;
-SELECT plan(17);
+SELECT plan(37);
 INSERT INTO iaros.customer (customer_id, kind, source, country)
 SELECT i, 'known', 'manual', 'US' FROM generate_series(900001, 900200) AS i;
 SELECT count(iaros.booking_record(c, 50 + iaros.chance_int(c, 7, k, 3000), 'USD',
@@ -69,6 +69,49 @@ SELECT is_empty($$SELECT customer_id FROM iaros.recommend_offers('SELECT generat
     'without weight for conditions, who never booked scores 0 everywhere');
 SELECT is((SELECT array_agg(DISTINCT code) FROM iaros.recommend_offers('SELECT generate_series(900181, 900190)', 1, '2026-07-01Z')), '{WELCOME_DISCOUNT}',
     'equal scores: the older offer first');
+
+-- An event: all that is kept about the person, in one call.
+INSERT INTO iaros.customer (customer_id, kind, source, country)
+SELECT i, 'known', 'manual', 'US' FROM generate_series(900301, 900303) AS i;
+SELECT iaros.customer_recognise(900303, 900301);
+SELECT iaros.booking_record(900301, 400, 'USD', now() - i * interval '10 days', 'JFK', 'LHR', 'economy') FROM generate_series(1, 3) AS i;
+CREATE TEMP TABLE told AS SELECT * FROM iaros.event_apply(900301, 'cart_abandoned', external_id => 'cart-1');
+CREATE VIEW pg_temp.kept AS
+    SELECT 'segment' AS what, i.id::text AS which FROM iaros.segment_membership m CROSS JOIN LATERAL unnest(m.segment_ids) AS i(id)
+    WHERE m.customer_id IN (900301, 900303)
+    UNION ALL SELECT l.scheme, l.stage || ' ' || l.entered_at FROM iaros.customer_lifecycle_stage l WHERE l.customer_id = 900301
+    UNION ALL SELECT v.scheme, v.value_segment || v.value_score FROM iaros.customer_value_segment v WHERE v.customer_id = 900301
+    UNION ALL SELECT 'events', count(*)::text FROM iaros.event e WHERE e.customer_id IN (900301, 900303)
+    UNION ALL SELECT 'moves', count(*)::text FROM iaros.segment_event e WHERE e.customer_id IN (900301, 900303);
+CREATE TEMP TABLE kept_1 AS SELECT * FROM pg_temp.kept;
+SELECT is((SELECT kind FROM iaros.event e WHERE e.customer_id = 900301 AND e.event_id = (SELECT event_id FROM told)), 'cart_abandoned',
+    'event_apply records the event');
+SELECT is((SELECT cart_abandoned_7d FROM iaros.customer_profile(900301)), 1, 'the profile has it');
+SELECT is((SELECT entered FROM told), ARRAY['New Customers', 'Abandoned Cart'], 'the segments entered are named');
+SELECT is((SELECT left_segments FROM told), '{}', 'and none left');
+SELECT is((SELECT stage FROM told), (SELECT iaros.lifecycle_stage(900301)), 'the stage is the one that is computed');
+SELECT is((SELECT value_segment FROM told), (SELECT value_segment FROM iaros.customer_value(900301)), 'so is the value segment');
+SELECT is((SELECT offer FROM told), (SELECT code FROM iaros.next_best_offer(900301, 1)), 'the offer is the next best one');
+SELECT is((SELECT offer FROM told), 'CART_SAVER', 'which is the one for the cart');
+SELECT cmp_ok((SELECT took FROM told), '<', interval '1 s', 'it takes less than a second');
+SELECT is((SELECT (e.event_id, e.entered, e.offer) FROM iaros.event_apply(900301, 'cart_abandoned', external_id => 'cart-1') e),
+    (SELECT (event_id, '{}'::text[], offer) FROM told), 'the same event again gives what holds now');
+SELECT bag_eq('SELECT * FROM pg_temp.kept', 'SELECT * FROM kept_1', 'and changes nothing');
+SELECT iaros.lifecycle_refresh(clock_timestamp()), iaros.value_refresh(clock_timestamp()), iaros.segment_refresh();
+SELECT bag_eq('SELECT * FROM pg_temp.kept', 'SELECT * FROM kept_1', 'refreshes of all find nothing to change');
+SELECT results_eq($$SELECT e.entered, e.stage FROM iaros.event_apply(900303, 'cart_abandoned') e$$, $$SELECT '{}'::text[], stage FROM told$$,
+    'an event of an alias is one of its master');
+SELECT is((SELECT cart_abandoned_7d FROM iaros.customer_profile(900301)), 2, 'whose profile has both');
+DELETE FROM iaros.event WHERE customer_id IN (900301, 900303);
+SELECT is((SELECT left_segments FROM iaros.event_apply(900301, 'login')), ARRAY['Abandoned Cart'], 'segments left are named');
+SELECT is(current_setting('lock_timeout'), '0', 'lock_timeout is as before');
+SELECT iaros.setting_set('profile_timeout', '1 microsecond');
+SELECT throws_ok($$SELECT iaros.event_apply(900302, 'login')$$, '57014', NULL, 'an event that takes too long is refused');
+SELECT is_empty('SELECT FROM iaros.event WHERE customer_id = 900302', 'and leaves nothing behind');
+SELECT iaros.setting_set('profile_timeout', '0'), iaros.setting_set('clm_enabled', 'false'), iaros.setting_set('cvm_enabled', 'false');
+SELECT is((SELECT (e.stage, e.value_segment)::text FROM iaros.event_apply(900302, 'login') e), '(,)',
+    'without limit it goes on; stages and values that are switched off are not kept');
+SELECT throws_ok($$SELECT iaros.event_apply(900302, 'no such kind')$$, '23503', NULL, 'what event_record() refuses is refused');
 
 -- The source is read in the caller's path and with the caller's rights.
 CREATE TEMP TABLE audience AS SELECT 900003::bigint AS customer_id, 'x' AS other;

@@ -1,6 +1,6 @@
 -- segment: who is in a segment, who entered and left, what stays.
 BEGIN;
-SELECT plan(54);
+SELECT plan(65);
 
 -- First, before expressions are cached: a backslash escapes in strings.
 SET LOCAL escape_string_warning = off;
@@ -157,6 +157,25 @@ INSERT INTO iaros.segment_field (field, kind, expression, choices, description) 
     ('test.choice', 'text', 'p.tier', $$SELECT 'c' || nextval('pg_temp.asked')$$, 'Counts how often its list is read');
 SELECT iaros.segment_rule_sql('{"field": "test.choice", "operator": "IN", "value": ["c1", "c2", "c3", "c4"]}');
 SELECT is(nextval('pg_temp.asked'), 5::bigint, 'a list is read once for a value that is in it');
+
+-- Some customers at once, with the broken rules of before.
+UPDATE iaros.customer SET birth_date = '1970-01-01' WHERE customer_id IN (900002, 900003);
+CREATE TEMP TABLE told AS SELECT count(*) AS n, sum(a.times) AS times FROM iaros.alert a WHERE a.kind = 'segment_rule';
+SELECT is(iaros.segment_apply('{900002}', '2026-07-06Z'), 1::bigint, 'segment_apply changes one customer');
+SELECT set_eq($$SELECT * FROM iaros.segment_customers('Test Age')$$, '{900001,900002}'::bigint[], 'who is in the segment at once');
+SELECT results_eq($$SELECT e.entered, e.at FROM iaros.segment_event e JOIN iaros.segment s USING (segment_id)
+    WHERE s.name = 'Test Age' AND e.customer_id = 900002$$, $$VALUES (true, timestamptz '2026-07-06Z')$$, 'and has a row for it');
+SELECT results_eq($$SELECT count(*), sum(times) FROM iaros.alert WHERE kind = 'segment_rule'$$, 'SELECT n, times FROM told',
+    'no alert is raised for broken rules');
+SELECT set_eq($$SELECT * FROM iaros.segment_customers('Test York')$$, '{900002}'::bigint[], 'and their customers stay');
+SELECT is(iaros.segment_apply('{900002}', '2026-07-06Z'), 0::bigint, 'a second call finds nothing to do');
+SELECT is((SELECT sum(iaros.segment_apply(i, '2026-07-06Z')) FROM (VALUES (NULL::bigint[]), ('{}'), ('{NULL,-1}')) AS v(i)), 0::numeric,
+    'nobody is in NULL, an empty array or an id of nobody');
+UPDATE iaros.customer SET birth_date = NULL WHERE customer_id = 900001;
+SELECT is(iaros.segment_apply('{900005}', '2026-07-06Z'), 1::bigint, 'an alias counts for its master');
+SELECT set_eq($$SELECT * FROM iaros.segment_customers('Test Age')$$, '{900002}'::bigint[], 'who has left');
+SELECT is(iaros.segment_apply(ARRAY(SELECT customer_id FROM iaros.customer), '2026-07-06Z'), 1::bigint, 'all customers at once: the one that was left');
+SELECT is(iaros.segment_refresh('2026-07-06Z'), 0::bigint, 'a refresh then finds nothing to do');
 
 -- A role that operates can do all this; one that reads cannot write.
 CREATE ROLE iaros_test_read;
