@@ -139,7 +139,8 @@ CREATE FUNCTION @extschema@.access_functions()
                 'install', 'schema_step', 'shipped_seal', 'setting_define',
                 'partition_add', 'partition_ensure', 'partition_run',
                 'access_grant', 'access_revoke', 'access_apply', 'job_define',
-                'outbox_prune', 'rfm_install_refresh', 'rfm_prune')
+                'outbox_prune', 'rfm_install_refresh', 'rfm_prune',
+                'customer_install_provenance', 'customer_claim_store', 'customer_claim_keep')
                 OR starts_with(p.proname, 'rfm_fold')
                 OR starts_with(p.proname, 'demo_') AND p.provolatile = 'v'
                 THEN 'owner'
@@ -149,7 +150,8 @@ CREATE FUNCTION @extschema@.access_functions()
                 'job_execute', 'job_prune', 'customer_erase')
                 THEN 'admin'
             WHEN p.provolatile = 'v' OR right(p.proname, 7) = '_doctor' OR p.proname IN (
-                'customer_timeline', 'message_recipients', 'message_tokens', 'message_preview')
+                'customer_timeline', 'customer_said', 'customer_said_base', 'customer_provenance',
+                'customer_provenance_check', 'message_recipients', 'message_tokens', 'message_preview')
                 THEN 'operate'
             ELSE 'read'
         END
