@@ -175,21 +175,30 @@ LEFT JOIN LATERAL (
                 WHEN 'phone' THEN t.phone WHEN 'device' THEN t.device WHEN 'cookie' THEN t.cookie
                 WHEN 'frequent_flyer' THEN t.frequent_flyer END), '{}')
         || coalesce((SELECT jsonb_object_agg('trait ' || r.trait, r.value::text) FROM iaros.customer_trait r
-            WHERE r.customer_id = c.customer_id), '{}') AS content
+            WHERE r.customer_id = c.customer_id), '{}') AS content,
+        iaros.customer_said_at(coalesce(c.observed_at, c.created_at)) AS said_at
     FROM iaros.customer c WHERE c.customer_id = k.customer_id) old ON true
 -- With a time, a row about a customer who is known claims what it says.
 LEFT JOIN LATERAL (
-    SELECT n.says, NOT EXISTS (
+    SELECT n.says, CASE WHEN n.says IS NOT NULL THEN NOT EXISTS (
         SELECT FROM jsonb_each_text(n.says) e
-        WHERE NOT EXISTS (SELECT FROM iaros.customer_said(ARRAY[k.customer_id]) w
-            WHERE w.attribute = e.key AND w.source = $1 AND (w.observed_at > t.observed_at
-                OR w.observed_at = t.observed_at AND w.value IS NOT DISTINCT FROM e.value))) AS known
+        LEFT JOIN iaros.customer_claim w ON w.customer_id = k.customer_id AND w.attribute = e.key AND w.source = $1
+        LEFT JOIN iaros.customer_trait r ON r.customer_id = k.customer_id AND e.key = 'trait.' || r.trait
+        WHERE (CASE
+            WHEN w.source IS NOT NULL THEN w.observed_at > t.observed_at
+                OR w.observed_at = t.observed_at AND w.value IS NOT DISTINCT FROM e.value
+            WHEN EXISTS (SELECT FROM iaros.customer_claim x WHERE x.customer_id = k.customer_id AND x.attribute = e.key) THEN false
+            WHEN r.source IS NOT NULL THEN r.source = $1 AND (r.updated_at > t.observed_at
+                OR r.updated_at = t.observed_at AND r.value::text = e.value)
+            ELSE old.content ->> 'source' = $1 AND old.content ->> e.key IS NOT NULL AND (old.said_at > t.observed_at
+                OR old.said_at = t.observed_at AND old.content ->> e.key = e.value) END) IS NOT TRUE) END AS known
     FROM (
-        SELECT jsonb_strip_nulls(to_jsonb(t) - '{row_no,payload,external_id,traits,observed_at,kind,email,phone,device,cookie,frequent_flyer}'::text[])
-            || coalesce((SELECT jsonb_object_agg('trait.' || e.key, nullif(e.value, 'null')::text) FROM jsonb_each(t.traits) e), '{}')) AS n(says)
-    WHERE old.content @> jsonb_strip_nulls(jsonb_build_object('kind', t.kind, 'email', t.email, 'phone', t.phone,
-        'device', t.device, 'cookie', t.cookie, 'frequent_flyer', t.frequent_flyer))) claim
-    ON t.observed_at IS NOT NULL
+        SELECT CASE WHEN t.observed_at IS NOT NULL AND old.content @> jsonb_strip_nulls(jsonb_build_object(
+                'kind', t.kind, 'email', t.email, 'phone', t.phone, 'device', t.device, 'cookie', t.cookie, 'frequent_flyer', t.frequent_flyer))
+            THEN jsonb_strip_nulls(to_jsonb(t) - '{row_no,payload,external_id,traits,observed_at,kind,email,phone,device,cookie,frequent_flyer}'::text[])
+                || coalesce((SELECT jsonb_object_agg('trait.' || e.key, nullif(e.value, 'null')::text) FROM jsonb_each(t.traits) e), '{}') END
+        OFFSET 0) AS n(says)
+    OFFSET 0) claim ON true
 $checks$,
 'external_id, kind, first_name, last_name, email, phone, device, cookie, frequent_flyer, birth_date, gender, country, nationality, city, street, postal_code, language, time_zone, home_airport, traits, observed_at, owner_id, says',
 $writes$

@@ -617,12 +617,12 @@ BEGIN
             array_agg(b.value), array_agg(b.observed_at), array_agg(b.received_at))
         FROM iaros.customer_said_base(customer_ids) b
         JOIN (SELECT DISTINCT u.c, u.a FROM unnest(customer_ids, attributes) AS u(c, a)) p
-            ON p.c = b.customer_id AND (p.a = b.attribute OR p.a IS NULL)
+            ON p.c = b.customer_id AND p.a = b.attribute
         HAVING count(*) > 0;
     END $gate$;
     REVOKE EXECUTE ON FUNCTION iaros.customer_claim_keep(bigint[], text[]) FROM PUBLIC;
     COMMENT ON FUNCTION iaros.customer_claim_keep(bigint[], text[]) IS
-        'Gate: makes claims of what the rows of locked customers say of these attributes (pairs; NULL: all), where there are none yet.';
+        'Gate: makes claims of what the rows of locked customers say of these attributes (pairs), where there are none yet.';
 
     CREATE FUNCTION iaros.customer_claim_apply(
         customer_ids bigint[], attributes text[], sources text[], vals text[], observed timestamptz[])
@@ -637,13 +637,17 @@ BEGIN
         -- The source that a whole row is of says it again: no claim is needed.
         UPDATE iaros.customer c SET observed_at = a.observed
         FROM (
-            SELECT b.customer_id, min(u.o) AS observed
+            SELECT b.customer_id, min(u.o) FILTER (WHERE NOT starts_with(b.attribute, 'trait.')) AS observed
             FROM iaros.customer_said_base(customer_ids) b
             LEFT JOIN unnest(customer_ids, attributes, sources, vals, observed) AS u(c, a, s, v, o)
                 ON u.c = b.customer_id AND u.a = b.attribute AND u.s = b.source AND u.o > b.observed_at
-            WHERE NOT starts_with(b.attribute, 'trait.')
+            -- Filters below would have the planner expect a row or two.
             GROUP BY b.customer_id
-            HAVING count(u.c) = count(*) AND count(DISTINCT b.attribute) = count(*) AND min(u.o) = max(u.o)) a
+            HAVING count(*) FILTER (WHERE NOT starts_with(b.attribute, 'trait.')) > 0
+                AND bool_and(u.c IS NOT NULL OR starts_with(b.attribute, 'trait.'))
+                AND count(DISTINCT b.attribute) = count(*)
+                AND min(u.o) FILTER (WHERE NOT starts_with(b.attribute, 'trait.'))
+                    = max(u.o) FILTER (WHERE NOT starts_with(b.attribute, 'trait.'))) a
         WHERE c.customer_id = a.customer_id;
         UPDATE iaros.customer_trait t SET updated_at = a.observed
         FROM (
@@ -651,9 +655,8 @@ BEGIN
             FROM iaros.customer_said_base(customer_ids) b
             JOIN unnest(customer_ids, attributes, sources, vals, observed) AS u(c, a, s, v, o)
                 ON u.c = b.customer_id AND u.a = b.attribute AND u.s = b.source AND u.o > b.observed_at
-            WHERE starts_with(b.attribute, 'trait.')
             GROUP BY b.customer_id, b.attribute
-            HAVING bool_and(u.v::jsonb = b.value::jsonb)) a
+            HAVING bool_and(u.v = b.value)) a
         WHERE t.customer_id = a.customer_id AND a.attribute = 'trait.' || t.trait;
         SELECT array_agg(u.c), array_agg(u.a), array_agg(u.s), array_agg(u.v), array_agg(u.o)
         INTO customer_ids, attributes, sources, vals, observed
