@@ -39,10 +39,12 @@ BEGIN
             CROSS JOIN LATERAL (
                 SELECT substr(f.name, i, 2) FROM generate_series(1, length(f.name) - 1) AS i) AS b(pair)
             WHERE position(b.pair IN lower(left($1, 200))) > 0
-            GROUP BY f.name ORDER BY shared DESC, f.name LIMIT 3) n);
+            GROUP BY f.name
+            HAVING count(DISTINCT b.pair) > (length(f.name) + length($1)) / 5.0
+            ORDER BY shared DESC, f.name LIMIT 3) n);
 END $$;
 COMMENT ON FUNCTION @extschema@.customer_attribute_nearest(text) IS
-'Returns the names of up to three attributes that share most pairs of letters with a name, quoted, for hints; NULL when none shares any.';
+'Returns the names of up to three attributes that share most pairs of letters with a name, quoted, for hints; NULL when none shares enough.';
 
 CREATE FUNCTION @extschema@.customer_attribute_read(attribute text, value text, OUT canonical text, OUT reason text)
     LANGUAGE plpgsql STABLE PARALLEL UNSAFE
@@ -286,7 +288,7 @@ BEGIN
     IF (iaros.time_valid(observed_at) AND observed_at <= now() + interval '1 day') IS NOT TRUE THEN
         RAISE EXCEPTION USING
             ERRCODE = 'invalid_parameter_value',
-            MESSAGE = format('observed_at "%s" is no time at which something was observed', observed_at),
+            MESSAGE = format('observed_at "%s" is no time at which something was observed', coalesce(observed_at::text, 'NULL')),
             HINT = 'Give a time from 1900 on and not in the future.';
     END IF;
     SELECT array_agg(r.attribute ORDER BY r.attribute), array_agg(r.value ORDER BY r.attribute),
@@ -301,6 +303,9 @@ BEGIN
             HINT = CASE WHEN reasons[1] LIKE 'attribute_unknown%' THEN concat('Nearest: ' ||
                     iaros.customer_attribute_nearest(substring(reasons[1] FROM '"(.*)"')) || '. ', 'List the attributes with SELECT * FROM iaros.customer_attributes(); a trait is trait.<name>.')
                 ELSE 'State what the column of iaros.customer can hold; null says that it is known to be empty.' END;
+    END IF;
+    IF names IS NULL THEN
+        RETURN;
     END IF;
     PERFORM iaros.customer_claim_apply(array_fill(customer_id, ARRAY[cardinality(names)]), names,
         array_fill(source, ARRAY[cardinality(names)]), vals, array_fill(observed_at, ARRAY[cardinality(names)]));
@@ -384,7 +389,7 @@ BEGIN ATOMIC
     '{observed_at,attributes}'::text[],
 $checks$
 SELECT * FROM (
-WITH typed AS MATERIALIZED (
+WITH typed AS (
     SELECT s.row_no, s.payload, iaros.load_integer(x.customer_id) AS customer_id,
         nullif(x.customer_external_id, '') AS customer_external_id,
         coalesce(nullif(x.customer_source, ''), $1) AS customer_source,
@@ -393,11 +398,17 @@ WITH typed AS MATERIALIZED (
     FROM src s
     CROSS JOIN LATERAL jsonb_to_record(CASE WHEN jsonb_typeof(s.payload) = 'object' THEN s.payload ELSE '{}' END)
         AS x(customer_id text, customer_external_id text, customer_source text, observed_at text, attributes jsonb)),
+owned AS MATERIALIZED (
+    SELECT t.*, k.customer_id AS key_customer, c.customer_id AS owner_id,
+        c.source AS row_source, iaros.customer_said_at(coalesce(c.observed_at, c.created_at)) AS said_at
+    FROM typed t
+    LEFT JOIN iaros.customer_key k ON k.source = t.customer_source AND k.external_id = t.customer_external_id
+    LEFT JOIN iaros.customer c ON c.customer_id = coalesce(t.customer_id, k.customer_id)),
 item AS MATERIALIZED (
-    SELECT t.row_no, e.key, e.value, CASE WHEN e.value <> 'null' AND starts_with(e.key, 'trait.')
+    SELECT t.row_no, t.owner_id, t.observed_at, e.key, e.value, CASE WHEN e.value <> 'null' AND starts_with(e.key, 'trait.')
         THEN e.value::text ELSE e.value #>> '{}' END AS said,
         jsonb_typeof(e.value) IN ('object', 'array') AND NOT starts_with(e.key, 'trait.') AS nested
-    FROM typed t CROSS JOIN LATERAL jsonb_each(t.attributes) e
+    FROM owned t CROSS JOIN LATERAL jsonb_each(t.attributes) e
     WHERE e.value <> '""'),
 -- Plain text needs no reading, and of the others each value is read once.
 plain AS MATERIALIZED (
@@ -417,23 +428,39 @@ stated AS MATERIALIZED (
         array_agg(CASE WHEN k.key IS NULL THEN i.said ELSE k.canonical END ORDER BY i.key) AS vals,
         array_agg(coalesce(k.reason, CASE WHEN i.nested THEN i.key || '_invalid' END) ORDER BY i.key) AS reasons
     FROM item i LEFT JOIN known k ON k.key = i.key AND k.said IS NOT DISTINCT FROM i.said
-    GROUP BY i.row_no)
-SELECT t.row_no, t.payload, t.row_no::text AS natural_key, t.customer_external_id AS external_id, c.customer_id AS owner_id,
+    GROUP BY i.row_no),
+-- The same attribute twice at one time: the first row stays.
+clash AS MATERIALIZED (
+    SELECT f.row_no, array_agg(format('conflict_in_load: row %s has another %s', f.first_row, f.key) ORDER BY f.key) AS reasons
+    FROM (SELECT i.row_no, i.key, i.said, first_value(i.said) OVER w AS first_said, first_value(i.row_no) OVER w AS first_row
+          FROM item i WHERE i.owner_id IS NOT NULL AND i.observed_at IS NOT NULL
+          WINDOW w AS (PARTITION BY i.owner_id, i.observed_at, i.key ORDER BY i.row_no)) f
+    WHERE f.said IS DISTINCT FROM f.first_said
+    GROUP BY f.row_no)
+SELECT t.row_no, t.payload, concat(t.owner_id, ' ', t.observed_at, ' ', s.names) AS natural_key,
+    t.customer_external_id AS external_id, t.owner_id,
     t.observed_at, s.names, s.vals, '{}'::jsonb AS content, CASE WHEN old.known THEN '{}'::jsonb END AS old_content,
     array_remove(ARRAY[
-        iaros.load_refusal_customer(t.payload, t.customer_id, t.customer_external_id, k.customer_id, c.customer_id),
+        iaros.load_refusal_customer(t.payload, t.customer_id, t.customer_external_id, t.key_customer, t.owner_id),
         iaros.load_refusal(iaros.time_valid(t.observed_at) AND t.observed_at <= now() + interval '1 day', 'observed_at', t.payload, true, true),
         CASE WHEN t.attributes IS NULL THEN 'attributes_invalid: not a JSON object'
-            WHEN s.row_no IS NULL THEN 'attributes_missing' END] || s.reasons, NULL) AS reasons
-FROM typed t
+            WHEN s.row_no IS NULL THEN 'attributes_missing' END] || s.reasons || x.reasons, NULL) AS reasons
+FROM owned t
 LEFT JOIN stated s USING (row_no)
-LEFT JOIN iaros.customer_key k ON k.source = t.customer_source AND k.external_id = t.customer_external_id
-LEFT JOIN iaros.customer c ON c.customer_id = coalesce(t.customer_id, k.customer_id)
+LEFT JOIN clash x USING (row_no)
 LEFT JOIN LATERAL (
-    SELECT count(*) = cardinality(s.names) AS known
+    SELECT bool_and((CASE
+        WHEN w.source IS NOT NULL THEN w.observed_at > t.observed_at
+            OR w.observed_at = t.observed_at AND w.value IS NOT DISTINCT FROM n.value
+        WHEN EXISTS (SELECT FROM iaros.customer_claim o WHERE o.customer_id = t.owner_id AND o.attribute = n.attribute) THEN false
+        WHEN r.source IS NOT NULL THEN r.source = $1 AND (r.updated_at > t.observed_at
+            OR r.updated_at = t.observed_at AND r.value::text = n.value)
+        ELSE t.row_source = $1 AND to_jsonb(c) ->> n.attribute IS NOT NULL AND (t.said_at > t.observed_at
+            OR t.said_at = t.observed_at AND to_jsonb(c) ->> n.attribute = n.value) END) IS TRUE) AS known
     FROM unnest(s.names, s.vals) AS n(attribute, value)
-    JOIN iaros.customer_claim w ON w.customer_id = c.customer_id AND w.source = $1 AND w.attribute = n.attribute
-    WHERE w.observed_at > t.observed_at OR w.observed_at = t.observed_at AND w.value IS NOT DISTINCT FROM n.value) old ON true
+    LEFT JOIN iaros.customer_claim w ON w.customer_id = t.owner_id AND w.source = $1 AND w.attribute = n.attribute
+    LEFT JOIN iaros.customer_trait r ON r.customer_id = t.owner_id AND n.attribute = 'trait.' || r.trait
+    LEFT JOIN iaros.customer c ON c.customer_id = t.owner_id AND t.row_source = $1) old ON true
 OFFSET 0) claim_row
 $checks$,
 'external_id, owner_id, observed_at, names, vals',
@@ -534,11 +561,14 @@ BEGIN
         SET search_path = pg_catalog, pg_temp
         SET timezone = 'UTC'
         SET datestyle = 'ISO, YMD'
-        SET iaros.claim_source = '-'
         AS $gate$
     DECLARE
         names text[] := ARRAY(SELECT quote_ident(a.attribute) FROM iaros.customer_attributes() a);
+        who text := coalesce(current_setting('iaros.claim_source', true), '');
     BEGIN
+        -- The triggers of the tables must not take this for something said.
+        -- (No SET clause: only a superuser could make such a function.)
+        PERFORM set_config('iaros.claim_source', '-', true);
         EXECUTE format($sql$
             WITH best AS MATERIALIZED (
                 SELECT p.customer_id, p.attribute, w.value, w.source, w.observed_at
@@ -571,6 +601,7 @@ BEGIN
                 WHERE (t.value, t.source, t.updated_at) IS DISTINCT FROM (excluded.value, excluded.source, excluded.updated_at)
             $sql$, array_to_string(names, ', '), 'r.' || array_to_string(names, ', r.'))
             USING customer_ids, attributes;
+        PERFORM set_config('iaros.claim_source', who, true);
     END $gate$;
     REVOKE EXECUTE ON FUNCTION iaros.customer_claim_decide(bigint[], text[]) FROM PUBLIC;
     COMMENT ON FUNCTION iaros.customer_claim_decide(bigint[], text[]) IS
@@ -629,12 +660,14 @@ BEGIN
         RETURNS bigint
         LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
         SET search_path = pg_catalog, pg_temp
-        SET iaros.claim_source = '-'
         AS $gate$
+    DECLARE
+        who text := coalesce(current_setting('iaros.claim_source', true), '');
     BEGIN
         -- First the locks, in one order, then a look at what they guard.
         PERFORM iaros.customer_claim_lock(customer_ids);
         -- The source that a whole row is of says it again: no claim is needed.
+        PERFORM set_config('iaros.claim_source', '-', true);
         UPDATE iaros.customer c SET observed_at = a.observed
         FROM (
             SELECT b.customer_id, min(u.o) FILTER (WHERE NOT starts_with(b.attribute, 'trait.')) AS observed
@@ -658,6 +691,7 @@ BEGIN
             GROUP BY b.customer_id, b.attribute
             HAVING bool_and(u.v = b.value)) a
         WHERE t.customer_id = a.customer_id AND a.attribute = 'trait.' || t.trait;
+        PERFORM set_config('iaros.claim_source', who, true);
         SELECT array_agg(u.c), array_agg(u.a), array_agg(u.s), array_agg(u.v), array_agg(u.o)
         INTO customer_ids, attributes, sources, vals, observed
         FROM unnest(customer_ids, attributes, sources, vals, observed) AS u(c, a, s, v, o)
@@ -789,7 +823,7 @@ BEGIN
             HAVING count(*) > 0;
         ELSIF TG_OP = 'INSERT' THEN
             -- Who claims the same trait just now is waited for.
-            PERFORM FROM iaros.customer c WHERE c.customer_id IN (SELECT n.customer_id FROM new_rows n)
+            PERFORM FROM iaros.customer c WHERE c.customer_id = ANY (ARRAY(SELECT n.customer_id FROM new_rows n))
             ORDER BY c.customer_id FOR NO KEY UPDATE;
             PERFORM iaros.customer_claim_store(array_agg(n.customer_id), array_agg('trait.' || n.trait), array_agg(n.source),
                 array_agg(n.value::text), array_agg(iaros.customer_said_at(n.updated_at)))
