@@ -758,16 +758,22 @@ BEGIN
             RETURN NULL;
         END IF;
         names := ARRAY(SELECT a.attribute FROM iaros.customer_attributes() a);
-        SELECT array_agg(o.customer_id) AS ids, array_agg(e.key) AS attributes, array_agg(e.value) AS vals,
-            array_agg(o.source) AS base_sources, array_agg(p.was) AS was,
-            array_agg(iaros.customer_said_at(coalesce(o.observed_at, o.created_at))) AS base_observed,
-            array_agg(greatest(o.observed_at, iaros.customer_said_at(o.created_at))) AS base_received
-        INTO changed
-        FROM old_rows o
-        JOIN new_rows n USING (customer_id)
-        CROSS JOIN LATERAL jsonb_each_text(to_jsonb(n)) e
-        CROSS JOIN LATERAL (SELECT to_jsonb(o) ->> e.key) AS p(was)
-        WHERE e.value IS DISTINCT FROM p.was AND e.key = ANY (names);
+        -- Most updates change no attribute: columns are compared before rows
+        -- are taken apart.
+        EXECUTE format($sql$
+            SELECT array_agg(d.customer_id) AS ids, array_agg(e.key) AS attributes, array_agg(e.value) AS vals,
+                array_agg(d.source) AS base_sources, array_agg(p.was) AS was,
+                array_agg(iaros.customer_said_at(coalesce(d.observed_at, d.created_at))) AS base_observed,
+                array_agg(greatest(d.observed_at, iaros.customer_said_at(d.created_at))) AS base_received
+            FROM (SELECT customer_id, o.source, o.observed_at, o.created_at, to_jsonb(o) AS before, to_jsonb(n) AS after
+                  FROM old_rows o JOIN new_rows n USING (customer_id)
+                  WHERE record_image_ne(ROW(%s), ROW(%s)) OFFSET 0) d
+            CROSS JOIN LATERAL jsonb_each_text(d.after) e
+            CROSS JOIN LATERAL (SELECT d.before ->> e.key) AS p(was)
+            WHERE e.value IS DISTINCT FROM p.was AND e.key = ANY ($1)$sql$,
+            (SELECT string_agg(format('n.%I', u), ', ') FROM unnest(names) AS u),
+            (SELECT string_agg(format('o.%I', u), ', ') FROM unnest(names) AS u))
+            INTO changed USING names;
         IF changed.ids IS NULL THEN
             RETURN NULL;
         END IF;
