@@ -142,7 +142,8 @@ CREATE FUNCTION @extschema@.access_functions()
                 'outbox_prune', 'rfm_install_refresh', 'rfm_prune', 'profile_install_keep',
                 'profile_install_feature',
                 'customer_install_attach', 'source_attach', 'source_detach', 'source_refresh',
-                'source_map_check', 'lifecycle_install_value')
+                'source_map_check', 'lifecycle_install_value',
+                'customer_install_provenance', 'customer_claim_store', 'customer_claim_keep')
                 OR starts_with(p.proname, 'rfm_fold')
                 OR starts_with(p.proname, 'profile_keep')
                 OR starts_with(p.proname, 'demo_') AND p.provolatile = 'v'
@@ -153,7 +154,9 @@ CREATE FUNCTION @extschema@.access_functions()
                 'job_execute', 'job_prune', 'customer_erase')
                 THEN 'admin'
             WHEN p.provolatile = 'v' OR right(p.proname, 7) = '_doctor' OR p.proname IN (
-                'customer_timeline', 'profile_check', 'source_check', 'profile_states', 'message_recipients', 'message_tokens', 'message_preview')
+                'customer_timeline', 'customer_said', 'customer_said_base', 'customer_provenance',
+                'customer_provenance_check', 'profile_check', 'source_check', 'profile_states',
+                'message_recipients', 'message_tokens', 'message_preview')
                 THEN 'operate'
             ELSE 'read'
         END

@@ -519,10 +519,16 @@ BEGIN
               SELECT FROM iaros.fx_rate r
               WHERE r.currency = b.currency AND r.day <= current_date
                 AND r.day >= current_date - iaros.setting_get('fx_max_age_days')::integer);
+    RETURN QUERY
+        SELECT 'warning'::iaros.alert_severity, 'customer_claim',
+            format('%s attributes of customers are not what the claim that wins says', count(*)),
+            'Run SELECT iaros.customer_provenance_refresh().'
+        FROM iaros.customer_provenance_check(NULL)
+        HAVING count(*) > 0;
     RETURN QUERY SELECT * FROM iaros.source_doctor();
 END $$;
 COMMENT ON FUNCTION @extschema@.customer_doctor() IS
-'Findings of doctor() about customers: aliases and natural keys that lead nowhere, currencies in use without a rate, and those of source_doctor().';
+'Findings of doctor() about customers: aliases and natural keys that lead nowhere, currencies in use without a rate, attributes that are not what the best claim says, and those of source_doctor().';
 
 -- Schema ------------------------------------------------------------------
 
@@ -682,6 +688,7 @@ IF iaros.schema_step('customer', 1) THEN
         language text CHECK (language ~ '^[a-z]{2,3}(-[A-Z]{2})?$'),
         time_zone text,
         home_airport char(3) REFERENCES iaros.airport,
+        observed_at timestamptz CHECK (iaros.time_valid(observed_at)),
         created_at timestamptz NOT NULL DEFAULT now(),
         updated_at timestamptz NOT NULL DEFAULT now(),
         CHECK (customer_id > 0)
@@ -690,6 +697,7 @@ IF iaros.schema_step('customer', 1) THEN
         'Customers, known and anonymous. Everything about a customer carries its customer_id. Addresses to reach the customer are in customer_identifier.';
     COMMENT ON COLUMN iaros.customer.language IS 'ISO 639 language, with an ISO 3166-1 country where it matters: en, pt-BR.';
     COMMENT ON COLUMN iaros.customer.time_zone IS 'IANA name; calendar days of the customer are taken in it, brand_time_zone where it is NULL.';
+    COMMENT ON COLUMN iaros.customer.observed_at IS 'When the source observed what the row says, where customer_claim does not tell; NULL: at created_at.';
     CREATE INDEX customer_source ON iaros.customer (source);
     CREATE INDEX customer_country ON iaros.customer (country);
     CREATE INDEX customer_nationality ON iaros.customer (nationality) WHERE nationality IS NOT NULL;
@@ -899,7 +907,7 @@ IF iaros.schema_step('customer', 1) THEN
     CREATE TABLE iaros.load_run (
         load_id bigint PRIMARY KEY DEFAULT nextval('iaros.load_id_seq'),
         source text NOT NULL REFERENCES iaros.data_source,
-        kind text NOT NULL CHECK (kind IN ('customer', 'booking', 'booking_item', 'event')),
+        kind text NOT NULL CHECK (kind IN ('customer', 'claim', 'booking', 'booking_item', 'event')),
         loaded_at timestamptz NOT NULL DEFAULT now(),
         loaded_by text NOT NULL,
         rows bigint NOT NULL,
@@ -934,6 +942,7 @@ IF iaros.schema_step('customer', 1) THEN
         'Deletes old loads with the rows that they refused.');
 
     CALL iaros.customer_install_attach();
+    CALL iaros.customer_install_provenance();
 
     CREATE VIEW iaros.customer_masked AS
         SELECT c.customer_id, c.kind, c.source,

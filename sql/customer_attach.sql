@@ -92,7 +92,13 @@ DECLARE
     parts text[];
     i text;
 BEGIN
-    parts := ARRAY(SELECT format('CASE WHEN (c.stored).%I IS DISTINCT FROM (%s) THEN %L END', t.stored, t.value, t.field)
+    -- Attributes of customers are compared with what this source says, be it
+    -- as a claim or as what the row holds of it alone.
+    parts := ARRAY(SELECT format(CASE WHEN kind = 'customer' AND t.field <> 'kind'
+                THEN $$CASE WHEN CASE WHEN c.own ? %3$L THEN c.own ->> %3$L IS DISTINCT FROM (%2$s)::text
+                    WHEN (c.stored).source = $1 AND (%3$L = ANY (c.claimed)) IS NOT TRUE THEN (c.stored).%1$I IS DISTINCT FROM (%2$s)
+                    ELSE (%2$s) IS NOT NULL END THEN %3$L END$$
+                ELSE 'CASE WHEN (c.stored).%I IS DISTINCT FROM (%s) THEN %L END' END, t.stored, t.value, t.field)
                    FROM iaros.source_targets(kind) t WHERE t.field = ANY (fields));
     IF kind = 'booking' THEN
         parts := parts || 'CASE WHEN c.stored_customer <> c.owner_id THEN ''customer'' END'::text;
@@ -106,9 +112,7 @@ BEGIN
             END IF;
         END LOOP;
         IF 'traits' = ANY (fields) THEN
-            parts := parts || $$CASE WHEN coalesce((SELECT jsonb_object_agg(r.trait, r.value) FROM iaros.customer_trait r
-                WHERE r.customer_id = c.stored_id AND r.source = $1 AND r.trait <> 'source_deleted'), '{}')
-                IS DISTINCT FROM coalesce(c.traits, '{}') THEN 'traits' END$$::text;
+            parts := parts || $$CASE WHEN c.own_traits IS DISTINCT FROM coalesce(c.traits, '{}') THEN 'traits' END$$::text;
         END IF;
         parts := parts || $$CASE WHEN EXISTS (SELECT FROM iaros.customer_trait r
             WHERE r.customer_id = c.stored_id AND r.source = $1 AND r.trait = 'source_deleted') THEN 'source_deleted' END$$::text;
@@ -116,14 +120,27 @@ BEGIN
     RETURN format('array_remove(ARRAY[%s]::text[], NULL)', array_to_string(parts, ', '));
 END $body$;
 COMMENT ON FUNCTION @extschema@.source_differs(text, text[]) IS
-'Returns SQL that gives the fields in which a checked row c of an attached source differs from the row that is stored. $1 is the source.';
+'Returns SQL that gives the fields in which a checked row c of an attached source differs from the row that is stored, or, of attributes of customers, from what the source claims. $1 is the source.';
 
 CREATE FUNCTION @extschema@.source_stored(kind text, only_keys boolean) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN CASE
-        WHEN kind = 'customer' THEN 'LEFT JOIN LATERAL (
-            SELECT ''{}''::jsonb AS old_content, x AS stored, x.customer_id AS stored_id, x.customer_id AS stored_customer, NULL::timestamptz AS stored_at
-            FROM iaros.customer x WHERE x.customer_id = k.customer_id OFFSET 0) old ON true'
+        WHEN kind = 'customer' THEN format('LEFT JOIN LATERAL (
+            SELECT ''{}''::jsonb AS old_content, true AS old_found, false AS old_known, NULL::jsonb AS says, NULL::bigint AS owner_id,
+                x AS stored, x.customer_id AS stored_id, x.customer_id AS stored_customer, NULL::timestamptz AS stored_at, %s
+            WHERE x.customer_id = k.customer_id OFFSET 0) old ON true', CASE
+            WHEN only_keys THEN 'NULL::jsonb AS own, NULL::text[] AS claimed, NULL::jsonb AS own_traits FROM iaros.customer x'
+            ELSE 'w.own, w.claimed, coalesce(w.traits, ''{}'') || coalesce((
+                    SELECT jsonb_object_agg(r.trait, r.value) FROM iaros.customer_trait r
+                    WHERE r.customer_id = x.customer_id AND r.source = $1 AND r.trait <> ''source_deleted''
+                      AND (''trait.'' || r.trait = ANY (w.claimed)) IS NOT TRUE), ''{}'') AS own_traits
+                FROM iaros.customer x
+                CROSS JOIN LATERAL (
+                    SELECT jsonb_object_agg(m.attribute, m.value) FILTER (WHERE m.source = $1) AS own, array_agg(m.attribute) AS claimed,
+                        jsonb_object_agg(substr(m.attribute, 7), m.value::jsonb) FILTER (
+                            WHERE m.source = $1 AND starts_with(m.attribute, ''trait.'') AND m.value IS NOT NULL
+                              AND m.attribute <> ''trait.source_deleted'') AS traits
+                    FROM iaros.customer_claim m WHERE m.customer_id = x.customer_id) w' END)
         WHEN kind = 'booking' THEN 'LEFT JOIN LATERAL (
             SELECT true AS old_same, x AS stored, x.booking_id AS stored_id, x.customer_id AS stored_customer, NULL::timestamptz AS stored_at
             FROM iaros.booking x WHERE x.source = $1 AND x.external_id = t.external_id
@@ -142,7 +159,7 @@ CREATE FUNCTION @extschema@.source_stored(kind text, only_keys boolean) RETURNS 
                 WHERE x.customer_id = w.customer_id AND x.occurred_at = w.occurred_at AND x.event_id = w.event_id OFFSET 0) e ON true
             WHERE w.customer_id = c.customer_id AND w.source = $1 AND w.external_id = t.external_id OFFSET 0) old ON true' END;
 COMMENT ON FUNCTION @extschema@.source_stored(text, boolean) IS
-'Returns the join to the stored row of a kind, in the place of the one of the loader: one look-up by index for each row, whatever the planner knows of the tables. only_keys: of events the key only, not the partitions. $1 is the source.';
+'Returns the join to the stored row of a kind, in the place of the one of the loader: one look-up by index for each row, whatever the planner knows of the tables; of customers also what the source claims. only_keys: of events the key only, not the partitions, of customers no claims. $1 is the source.';
 
 CREATE FUNCTION @extschema@.source_checked(kind text, fields text[], payloads text, only_keys boolean) RETURNS text
     LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
@@ -170,7 +187,7 @@ BEGIN
             SELECT v.*, CASE WHEN v.refusals <> '{}' THEN 'refused' WHEN v.stored_id IS NULL THEN 'new'
                 WHEN v.differs = '{}' THEN 'same' %2$s ELSE 'changed' END AS verdict
             FROM (
-                SELECT c.row_no, c.payload, c.natural_key, c.stored, c.stored_id, c.stored_customer, c.stored_at, %1$s,
+                SELECT c.row_no, c.payload, c.natural_key, c.stored, c.stored_id, c.stored_customer, c.stored_at, %8$s %1$s,
                     CASE WHEN c.stored IS NULL THEN '{}' ELSE %3$s END AS differs,
                     c.reasons || array_remove(ARRAY[
                         CASE WHEN length(c.external_id) > 600 THEN 'external_id_invalid: longer than 600 characters' END, %4$s], NULL) AS refusals
@@ -180,8 +197,9 @@ BEGIN
                 OFFSET 0) v
             OFFSET 0) v$$,
         parts.kept, moved, CASE WHEN only_keys AND kind = 'event' THEN '''{}''::text[]' ELSE iaros.source_differs(kind, fields) END,
-        bounds, CASE kind WHEN 'booking' THEN 'CASE WHEN v.verdict = ''moved'' THEN v.stored END AS stored,' ELSE '' END,
-        payloads, parts.checks || iaros.source_stored(kind, only_keys));
+        bounds, CASE kind WHEN 'booking' THEN 'CASE WHEN v.verdict = ''moved'' THEN v.stored END AS stored,'
+            WHEN 'customer' THEN 'CASE WHEN v.verdict = ''changed'' THEN v.own_traits END AS own_traits,' ELSE '' END,
+        payloads, parts.checks || iaros.source_stored(kind, only_keys), CASE kind WHEN 'customer' THEN 'c.own_traits,' ELSE '' END);
 END $body$;
 COMMENT ON FUNCTION @extschema@.source_checked(text, text[], text, boolean) IS
 'Returns a query that checks the rows of an attached source, given as a query of payloads, as the loader of that kind does, compares the mapped fields with what is stored, and gives each row its verdict: refused, new, same, changed or moved (a booking, to another customer). only_keys: events are not compared. $1 is the source.';
@@ -192,7 +210,9 @@ CREATE FUNCTION @extschema@.source_writes(kind text, fields text[]) RETURNS text
     AS $body$
 DECLARE
     sets text := (SELECT string_agg(format('%I = %s', t.stored, t.value), ', ')
-                  FROM iaros.source_targets(kind) t WHERE t.field = ANY (fields));
+                  FROM iaros.source_targets(kind) t WHERE t.field = ANY (fields) AND (kind <> 'customer' OR t.field = 'kind'));
+    claims text := (SELECT string_agg(format('(%L, (%s)::text)', t.stored, t.value), ', ')
+                    FROM iaros.source_targets(kind) t WHERE t.field = ANY (fields) AND kind = 'customer' AND t.field <> 'kind');
     identifiers text[] := ARRAY(SELECT f FROM unnest('{email,phone,device,cookie,frequent_flyer}'::text[]) f WHERE f = ANY (fields));
     writes text;
 BEGIN
@@ -221,7 +241,8 @@ BEGIN
     END IF;
     writes := format($$changed_customer AS (
             UPDATE iaros.customer u SET %supdated_at = now() FROM checked c
-            WHERE c.verdict = 'changed' AND u.customer_id = c.stored_customer),
+            WHERE c.verdict = 'changed' AND u.customer_id = c.stored_customer
+            RETURNING u.customer_id),
         back AS (
             DELETE FROM iaros.customer_trait r USING checked c WHERE c.verdict = 'changed'
               AND r.customer_id = c.stored_customer AND r.source = $1 AND r.trait = 'source_deleted')$$, sets || ', ');
@@ -240,21 +261,23 @@ BEGIN
             ON CONFLICT ON CONSTRAINT customer_identifier_pkey DO NOTHING)$$,
             (SELECT string_agg(format('(%L, c.%I)', f, f), ', ') FROM unnest(identifiers) f));
     END IF;
-    IF 'traits' = ANY (fields) THEN
-        writes := writes || $$, old_trait AS (
-            DELETE FROM iaros.customer_trait r USING checked c WHERE c.verdict = 'changed' AND r.customer_id = c.stored_customer
-              AND r.source = $1 AND r.trait <> 'source_deleted' AND NOT coalesce(c.traits, '{}') ? r.trait),
-        changed_trait AS (
-            INSERT INTO iaros.customer_trait AS r (customer_id, trait, value, source)
-            SELECT c.stored_customer, e.key, e.value, $1 FROM checked c CROSS JOIN LATERAL jsonb_each(c.traits) e
-            WHERE c.verdict = 'changed'
-            ON CONFLICT ON CONSTRAINT customer_trait_pkey DO UPDATE SET value = excluded.value, source = excluded.source, updated_at = now()
-            WHERE (r.value, r.source) IS DISTINCT FROM (excluded.value, excluded.source))$$;
-    END IF;
-    RETURN writes;
+    -- The gate reads what is written above, so it comes last; all that one
+    -- statement says is of one time, and that is when its customers are locked.
+    claims := concat_ws(' UNION ALL ',
+        'SELECT s.attribute, s.value FROM (VALUES ' || claims || ') AS s(attribute, value) WHERE s.attribute = ANY (c.differs)',
+        CASE WHEN 'traits' = ANY (fields) THEN $$SELECT 'trait.' || coalesce(n.key, o.key), n.value::text
+            FROM jsonb_each(coalesce(c.traits, '{}')) n FULL JOIN jsonb_each(c.own_traits) o USING (key)
+            WHERE n.value IS DISTINCT FROM o.value$$ END);
+    RETURN writes || format($$, changed_claim AS MATERIALIZED (
+        SELECT iaros.customer_claim_apply(array_agg(b.customer_id), array_agg(b.attribute), array_agg($1), array_agg(b.value),
+            array_agg((SELECT clock_timestamp())))
+        FROM (SELECT c.stored_customer AS customer_id, s.attribute, s.value, (dense_rank() OVER (ORDER BY c.stored_customer) - 1) / 10000 AS batch
+              FROM checked c CROSS JOIN LATERAL (%s) AS s(attribute, value) WHERE c.verdict = 'changed') b
+        CROSS JOIN (SELECT count(*) FROM changed_customer) u
+        GROUP BY b.batch ORDER BY b.batch)$$, coalesce(nullif(claims, ''), 'SELECT NULL::text, NULL::text WHERE false'));
 END $body$;
 COMMENT ON FUNCTION @extschema@.source_writes(text, text[]) IS
-'Returns the common table expressions that bring the mapped fields of rows with verdict changed or moved into the tables, and take events out whose row is refused now. $1 is the source.';
+'Returns the common table expressions that bring the mapped fields of rows with verdict changed or moved into the tables, and take events out whose row is refused now; attributes of customers are claimed, by changed_claim, which must be asked for. $1 is the source.';
 
 CREATE FUNCTION @extschema@.source_moves(fields text[]) RETURNS text
     LANGUAGE plpgsql STABLE PARALLEL SAFE
@@ -327,11 +350,12 @@ BEGIN
             INSERT INTO iaros.load_reject (load_id, row_no, kind, source, external_id, payload, reasons)
             SELECT r.load_id, c.row_no, %4$L, $1, c.key, c.payload, c.refusals
             FROM run r CROSS JOIN checked c WHERE c.verdict = 'refused')
-        SELECT k.stop FROM known k$sql$,
-        iaros.source_checked(kind, fields, payloads, only_new), only_new::text, writes, kind);
+        SELECT k.stop FROM known k%s$sql$,
+        iaros.source_checked(kind, fields, payloads, only_new), only_new::text, writes, kind,
+        CASE WHEN kind = 'customer' AND NOT only_new THEN ' WHERE (SELECT count(*) FROM changed_claim) >= 0' END);
 END $body$;
 COMMENT ON FUNCTION @extschema@.source_takeover(text, text[], text, boolean) IS
-'Returns the one statement that takes rows of an attached source into iaros, given as a query of payloads: new rows are inserted, rows that differ in the mapped fields updated, refused ones kept in load_reject. only_new: nothing is written, and true returned, when one of the rows is stored already; such a statement is smaller to plan. $1 is the source, $2 the load_id; NULL: a row of load_run only when something is refused.';
+'Returns the one statement that takes rows of an attached source into iaros, given as a query of payloads: new rows are inserted, rows that differ in the mapped fields updated (attributes of customers as claims of the source), refused ones kept in load_reject. only_new: nothing is written, and true returned, when one of the rows is stored already; such a statement is smaller to plan. $1 is the source, $2 the load_id; NULL: a row of load_run only when something is refused.';
 
 CREATE FUNCTION @extschema@.source_locks(kind text, keys text) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -610,10 +634,10 @@ DECLARE
 BEGIN
     PERFORM iaros.install_check();
     parts := iaros.load_sql(kind);
-    IF kind = 'booking_item' OR jsonb_typeof(column_map) IS DISTINCT FROM 'object' THEN
+    IF kind IN ('booking_item', 'claim') OR jsonb_typeof(column_map) IS DISTINCT FROM 'object' THEN
         RAISE EXCEPTION USING
             ERRCODE = 'invalid_parameter_value',
-            MESSAGE = CASE WHEN kind = 'booking_item' THEN 'items cannot be attached'
+            MESSAGE = CASE kind WHEN 'booking_item' THEN 'items cannot be attached' WHEN 'claim' THEN 'claims cannot be attached'
                 ELSE format('column map must be a JSON object, not %s', coalesce(jsonb_typeof(column_map), 'NULL')) END,
             HINT = 'The kinds are customer, booking and event; a map is like {"external_id": "id"}.';
     END IF;
@@ -632,8 +656,13 @@ BEGIN
             DETAIL = 'Only a plain table has triggers that see every write: no view, foreign, temporary, unlogged or partitioned table, no partition, none with inheritance, none of iaros.',
             HINT = 'Load its rows with customer_load(), booking_load() or event_load(), as often as you like.';
     END IF;
+    parts.fields := array_remove(parts.fields, 'observed_at');
     SELECT m INTO wrong FROM jsonb_object_keys(column_map) m WHERE m <> ALL (parts.fields) LIMIT 1;
-    IF FOUND THEN
+    IF wrong = 'observed_at' THEN
+        RAISE EXCEPTION USING ERRCODE = 'undefined_column', MESSAGE = 'field "observed_at" cannot be mapped',
+            DETAIL = 'What an attached table says is observed when it is written.',
+            HINT = 'Load the table with customer_load(), as often as you like, to give other times.';
+    ELSIF FOUND THEN
         RAISE EXCEPTION USING ERRCODE = 'undefined_column', MESSAGE = format('field "%s" is not known to this kind', wrong),
             DETAIL = format('Known are: %s.', array_to_string(parts.fields, ', '));
     END IF;

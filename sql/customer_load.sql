@@ -117,12 +117,12 @@ CREATE FUNCTION @extschema@.load_customer_sql(
     OUT fields text[], OUT required text[], OUT checks text, OUT stored text, OUT kept text, OUT writes text)
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
 BEGIN ATOMIC
-    SELECT '{external_id,kind,first_name,last_name,email,phone,device,cookie,frequent_flyer,birth_date,gender,country,nationality,city,street,postal_code,language,time_zone,home_airport,traits}'::text[],
+    SELECT '{external_id,kind,first_name,last_name,email,phone,device,cookie,frequent_flyer,birth_date,gender,country,nationality,city,street,postal_code,language,time_zone,home_airport,traits,observed_at}'::text[],
     '{external_id}'::text[],
 $checks$
-SELECT t.*, old.*, t.external_id AS natural_key,
-    jsonb_strip_nulls(to_jsonb(t) - '{row_no,payload,external_id,traits}'::text[]) || coalesce(
-        (SELECT jsonb_object_agg('trait ' || e.key, e.value::text) FROM jsonb_each(t.traits) e), '{}') AS content,
+SELECT t.*, old.*, CASE WHEN old.says IS NULL THEN t.external_id ELSE concat(t.observed_at, ' ', t.external_id) END AS natural_key,
+    CASE WHEN old.old_known THEN '{}' ELSE jsonb_strip_nulls(to_jsonb(t) - '{row_no,payload,external_id,traits,observed_at}'::text[]) || coalesce(
+        (SELECT jsonb_object_agg('trait ' || e.key, e.value::text) FROM jsonb_each(t.traits) e), '{}') END AS content,
     array_remove(ARRAY[
         iaros.load_refusal(t.external_id IS NOT NULL, 'external_id', t.payload, true, true),
         iaros.load_refusal(t.kind = ANY ((SELECT enum_range(NULL::iaros.customer_kind)::text[])::text[]), 'kind', t.payload, false, true),
@@ -138,10 +138,11 @@ SELECT t.*, old.*, t.external_id AS natural_key,
         CASE WHEN t.home_airport NOT IN (SELECT n.airport::text FROM iaros.airport n) THEN format('airport_unknown: "%s"', left(t.home_airport, 60)) END,
         iaros.load_refusal(t.language ~ '^[a-z]{2,3}(-[A-Z]{2})?$', 'language', t.payload, false, true),
         iaros.load_refusal(iaros.load_time_zone_valid(t.time_zone), 'time_zone', t.payload, false, true),
+        iaros.load_refusal(iaros.time_valid(t.observed_at) AND t.observed_at <= now() + interval '1 day', 'observed_at', t.payload, false, true),
         CASE WHEN t.payload -> 'traits' <> 'null' AND t.traits IS NULL THEN 'traits_invalid: not a JSON object' END,
         CASE WHEN EXISTS (SELECT FROM jsonb_object_keys(t.traits) u WHERE u !~ '^[a-z][a-z0-9_.]{0,62}$')
             THEN 'traits_invalid: a name is not in lower case' END,
-        CASE WHEN k.customer_id IS NOT NULL AND old.old_content IS NULL THEN 'customer_unknown: its key leads to no customer' END
+        CASE WHEN k.customer_id IS NOT NULL AND old.old_found IS NOT TRUE THEN 'customer_unknown: its key leads to no customer' END
     ], NULL) AS reasons
 FROM (
     SELECT s.row_no, s.payload, nullif(x.external_id, '') AS external_id, nullif(x.kind, '') AS kind,
@@ -156,12 +157,13 @@ FROM (
         nullif(x.city, '') AS city, nullif(x.street, '') AS street, nullif(x.postal_code, '') AS postal_code,
         nullif(x.language, '') AS language, nullif(x.time_zone, '') AS time_zone,
         nullif(x.home_airport, '') AS home_airport,
-        CASE WHEN jsonb_typeof(x.traits) = 'object' THEN x.traits END AS traits
+        CASE WHEN jsonb_typeof(x.traits) = 'object' THEN x.traits END AS traits,
+        iaros.load_time(x.observed_at) AS observed_at
     FROM src s
     CROSS JOIN LATERAL jsonb_to_record(CASE WHEN jsonb_typeof(s.payload) = 'object' THEN s.payload ELSE '{}' END)
         AS x(external_id text, kind text, first_name text, last_name text, email text, phone text, device text,
              cookie text, frequent_flyer text, birth_date text, gender text, country text, nationality text,
-             city text, street text, postal_code text, language text, time_zone text, home_airport text, traits jsonb)
+             city text, street text, postal_code text, language text, time_zone text, home_airport text, traits jsonb, observed_at text)
     OFFSET 0) t
 LEFT JOIN iaros.customer_key k ON k.source = $1 AND k.external_id = t.external_id
 $checks$,
@@ -173,22 +175,48 @@ LEFT JOIN LATERAL (
                 WHEN 'phone' THEN t.phone WHEN 'device' THEN t.device WHEN 'cookie' THEN t.cookie
                 WHEN 'frequent_flyer' THEN t.frequent_flyer END), '{}')
         || coalesce((SELECT jsonb_object_agg('trait ' || r.trait, r.value::text) FROM iaros.customer_trait r
-            WHERE r.customer_id = c.customer_id), '{}') AS old_content
-    FROM iaros.customer c WHERE c.customer_id = k.customer_id) old ON true
+            WHERE r.customer_id = c.customer_id), '{}') AS content,
+        iaros.customer_said_at(coalesce(c.observed_at, c.created_at)) AS said_at
+    FROM iaros.customer c WHERE c.customer_id = k.customer_id) here ON true
+-- With a time, a row about a customer who is known claims what it says.
+LEFT JOIN LATERAL (
+    SELECT n.says, CASE WHEN n.says IS NOT NULL THEN NOT EXISTS (
+        SELECT FROM jsonb_each_text(n.says) e
+        LEFT JOIN iaros.customer_claim w ON w.customer_id = k.customer_id AND w.attribute = e.key AND w.source = $1
+        LEFT JOIN iaros.customer_trait r ON r.customer_id = k.customer_id AND e.key = 'trait.' || r.trait
+        WHERE (CASE
+            WHEN w.source IS NOT NULL THEN w.observed_at > t.observed_at
+                OR w.observed_at = t.observed_at AND w.value IS NOT DISTINCT FROM e.value
+            WHEN EXISTS (SELECT FROM iaros.customer_claim x WHERE x.customer_id = k.customer_id AND x.attribute = e.key) THEN false
+            WHEN r.source IS NOT NULL THEN r.source = $1 AND (r.updated_at > t.observed_at
+                OR r.updated_at = t.observed_at AND r.value::text = e.value)
+            ELSE here.content ->> 'source' = $1 AND here.content ->> e.key IS NOT NULL AND (here.said_at > t.observed_at
+                OR here.said_at = t.observed_at AND here.content ->> e.key = e.value) END) IS NOT TRUE) END AS known
+    FROM (
+        SELECT CASE WHEN t.observed_at IS NOT NULL AND here.content @> jsonb_strip_nulls(jsonb_build_object(
+                'kind', t.kind, 'email', t.email, 'phone', t.phone, 'device', t.device, 'cookie', t.cookie, 'frequent_flyer', t.frequent_flyer))
+            THEN jsonb_strip_nulls(to_jsonb(t) - '{row_no,payload,external_id,traits,observed_at,kind,email,phone,device,cookie,frequent_flyer}'::text[])
+                || coalesce((SELECT jsonb_object_agg('trait.' || e.key, nullif(e.value, 'null')::text) FROM jsonb_each(t.traits) e), '{}') END
+        OFFSET 0) AS n(says)
+    OFFSET 0) claim ON true
+CROSS JOIN LATERAL (
+    SELECT CASE WHEN claim.known THEN '{}' WHEN claim.says IS NULL THEN here.content END AS old_content,
+        here.content IS NOT NULL AS old_found, claim.known AS old_known, claim.says,
+        CASE WHEN claim.says IS NOT NULL THEN k.customer_id END AS owner_id) old
 $stored$,
-'external_id, kind, first_name, last_name, email, phone, device, cookie, frequent_flyer, birth_date, gender, country, nationality, city, street, postal_code, language, time_zone, home_airport, traits',
+'external_id, kind, first_name, last_name, email, phone, device, cookie, frequent_flyer, birth_date, gender, country, nationality, city, street, postal_code, language, time_zone, home_airport, traits, observed_at, owner_id, says',
 $writes$
 fresh AS MATERIALIZED (
     SELECT nextval('iaros.customer_id_seq') AS customer_id, q.*
-    FROM (SELECT * FROM checked WHERE verdict = 'new' ORDER BY natural_key COLLATE "C") q),
+    FROM (SELECT * FROM checked WHERE verdict = 'new' AND owner_id IS NULL ORDER BY natural_key COLLATE "C") q),
 new_key AS (
     INSERT INTO iaros.customer_key (source, external_id, customer_id)
     SELECT $1, f.external_id, f.customer_id FROM fresh f),
 new_customer AS (
     INSERT INTO iaros.customer (customer_id, kind, source, first_name, last_name, birth_date, gender,
-        country, nationality, city, street, postal_code, language, time_zone, home_airport)
+        country, nationality, city, street, postal_code, language, time_zone, home_airport, observed_at)
     SELECT f.customer_id, coalesce(f.kind, 'known')::iaros.customer_kind, $1, f.first_name, f.last_name, f.birth_date,
-        f.gender, f.country, f.nationality, f.city, f.street, f.postal_code, f.language, f.time_zone, f.home_airport
+        f.gender, f.country, f.nationality, f.city, f.street, f.postal_code, f.language, f.time_zone, f.home_airport, f.observed_at
     FROM fresh f),
 new_identifier AS (
     INSERT INTO iaros.customer_identifier (customer_id, kind, value, is_primary, source)
@@ -198,9 +226,16 @@ new_identifier AS (
         ('cookie', f.cookie), ('frequent_flyer', f.frequent_flyer)) AS i(kind, value)
     WHERE i.value IS NOT NULL),
 new_trait AS (
-    INSERT INTO iaros.customer_trait (customer_id, trait, value, source)
-    SELECT f.customer_id, e.key, e.value, $1
-    FROM fresh f CROSS JOIN LATERAL jsonb_each(f.traits) e)
+    INSERT INTO iaros.customer_trait (customer_id, trait, value, source, updated_at)
+    SELECT f.customer_id, e.key, e.value, $1, coalesce(f.observed_at, now())
+    FROM fresh f CROSS JOIN LATERAL jsonb_each(f.traits) e),
+claimed AS MATERIALIZED (
+    SELECT iaros.customer_claim_apply(array_agg(b.owner_id), array_agg(b.key), array_agg($1), array_agg(b.value), array_agg(b.observed_at))
+    FROM (SELECT c.owner_id, e.key, e.value, c.observed_at, (dense_rank() OVER (ORDER BY c.owner_id) - 1) / 10000 AS batch
+          FROM checked c CROSS JOIN LATERAL jsonb_each_text(c.says) e
+          WHERE c.verdict = 'new' ORDER BY c.owner_id, c.row_no) b
+    -- Customers are locked in order of their ids, batch after batch.
+    GROUP BY b.batch ORDER BY b.batch)
 $writes$;
 END;
 COMMENT ON FUNCTION @extschema@.load_customer_sql() IS
@@ -459,7 +494,7 @@ CREATE FUNCTION @extschema@.load_sql(
     SET search_path = pg_catalog, pg_temp
     AS $$
 DECLARE
-    kinds text[] := '{customer,booking,booking_item,event}';
+    kinds text[] := '{customer,claim,booking,booking_item,event}';
 BEGIN
     IF kind = ANY (kinds) IS NOT TRUE THEN
         RAISE EXCEPTION USING
@@ -471,7 +506,7 @@ BEGIN
         INTO fields, required, checks, stored, kept, writes;
 END $$;
 COMMENT ON FUNCTION @extschema@.load_sql(text) IS
-'Returns what a kind of load (customer, booking, booking_item, event) is made of: the fields it knows, the required ones, and as SQL its checks, the join that ends them, as old, to what is stored (another may take its place), the columns to keep of them and its writes. Error: 22023 for another kind.';
+'Returns what a kind of load (customer, claim, booking, booking_item, event) is made of: the fields it knows, the required ones, and as SQL its checks, the join that ends them, as old, to what is stored (another may take its place), the columns to keep of them and its writes. Error: 22023 for another kind.';
 
 CREATE FUNCTION @extschema@.load_attach(query text, path text, fields text[], required text[])
     RETURNS void
@@ -569,7 +604,9 @@ reject AS (
         WHERE NOT coalesce(c.old_content, c.first_content) @> jsonb_build_object(e.key, e.value)) ELSE '{}' END
     FROM checked c WHERE c.verdict IN ('refused', 'conflict')
     ORDER BY c.row_no)
-SELECT r.* FROM run r$sql$, input, parts.checks || parts.stored, parts.writes, kind, parts.kept);
+SELECT r.* FROM run r%6$s$sql$, input, parts.checks || parts.stored, parts.writes, kind, parts.kept,
+        -- What is not asked for would not be done: no table is written by it.
+        CASE WHEN kind IN ('customer', 'claim') THEN ' WHERE (SELECT count(*) FROM claimed) >= 0' END);
 END $body$;
 COMMENT ON FUNCTION @extschema@.load_statement(text, boolean) IS
 'Returns the one statement of a load: $1 source, $2 payload of an inbox, $3 fields known (NULL: columns were checked), $4 load_id. It reads the rows (of the view iaros_load_source or of $2), checks them, compares them with what is stored and among themselves, and writes the new ones, the refused ones and the run.';
@@ -626,7 +663,7 @@ BEGIN ATOMIC
     SELECT * FROM @extschema@.load_rows('customer', source, coalesce(query, ''), current_setting('search_path'), NULL);
 END;
 COMMENT ON FUNCTION @extschema@.customer_load(text, text) IS
-'Loads customers of a source from a relation or query, with the caller''s rights, and returns one row of counts: rows = accepted + duplicates + refused. Required columns: external_id. Others: kind (known or anonymous), first_name, last_name, email, phone, device, cookie, frequent_flyer, birth_date, gender, country, nationality, city, street, postal_code, language, time_zone, home_airport, traits (a JSON object, each key becomes a row of customer_trait); and refuse, reasons of your own to refuse a row. Columns may be of any type; text is read, never guessed; NULL or empty states nothing. A row whose key is stored already is a duplicate when it states nothing else, and refused as conflict when it does. Refused rows go to load_reject with all their reasons. Loading twice changes nothing. Errors: 23503 unknown source, 42703 unknown or missing column.';
+'Loads customers of a source from a relation or query, with the caller''s rights, and returns one row of counts: rows = accepted + duplicates + refused. Required columns: external_id. Others: kind (known or anonymous), first_name, last_name, email, phone, device, cookie, frequent_flyer, birth_date, gender, country, nationality, city, street, postal_code, language, time_zone, home_airport, traits (a JSON object, each key becomes a row of customer_trait), observed_at (when the source observed what the row says); and refuse, reasons of your own to refuse a row. Columns may be of any type; text is read, never guessed; NULL or empty states nothing. A row whose key is stored already is a duplicate when it states nothing else; when it does it is refused as conflict without observed_at, and with it is accepted as a claim of the source (see customer_claim_record), kind and identifiers excepted. Refused rows go to load_reject with all their reasons. Loading twice changes nothing. Errors: 23503 unknown source, 42703 unknown or missing column.';
 
 CREATE FUNCTION @extschema@.booking_load(source text, query text)
     RETURNS TABLE (load_id bigint, rows bigint, accepted bigint, duplicates bigint, refused bigint)
@@ -675,7 +712,7 @@ BEGIN
         CASE WHEN jsonb_typeof(payload) = 'array' THEN payload ELSE jsonb_build_array(payload) END) r;
 END $$;
 COMMENT ON FUNCTION @extschema@.inbox_ingest(text, text, jsonb) IS
-'Takes one message of a source (a JSON object, or an array of them) as customer, booking, booking_item or event, with the fields of the loader of that kind, and returns its row of counts. Same path, same checks as the loaders; a field that is not known refuses the object. Errors: 22023 kind or payload, 23503 unknown source.';
+'Takes one message of a source (a JSON object, or an array of them) as customer, claim, booking, booking_item or event, with the fields of the loader of that kind, and returns its row of counts. Same path, same checks as the loaders; a field that is not known refuses the object. Errors: 22023 kind or payload, 23503 unknown source.';
 
 CREATE FUNCTION @extschema@.load_prune() RETURNS bigint
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE

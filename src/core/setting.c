@@ -5,6 +5,7 @@
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
 
@@ -17,11 +18,18 @@ typedef struct SettingEntry
 static CoreCache setting_cache = {.relname = "setting"};
 static HTAB *settings = NULL;
 
-/* Registers the copy of the settings. */
+/* Read by SQL only: iaros.claim_source of the session. */
+static char *claim_source = NULL;
+
+/* Registers the copy of the settings; at library load. */
 void
 setting_init(void)
 {
 	core_cache_register(&setting_cache);
+	DefineCustomStringVariable(
+		"iaros.claim_source",
+		"Source whose claims the changes of customers made by hand are.",
+		"Empty: manual.", &claim_source, "", PGC_USERSET, 0, NULL, NULL, NULL);
 }
 
 /* Makes the empty hash table inside the cache's context. */

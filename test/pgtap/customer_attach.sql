@@ -1,7 +1,7 @@
 -- Attached sources: whatever is written into tables of the user's own, our
 -- rows are those of the tables, and the writer is never stopped.
 BEGIN;
-SELECT plan(93);
+SELECT plan(109);
 SET LOCAL timezone = 'UTC';
 SET LOCAL client_min_messages = warning;
 INSERT INTO iaros.data_source (source, description) VALUES ('shop', 'Shop'), ('other', 'Other');
@@ -200,6 +200,41 @@ CREATE FUNCTION pg_temp.all_of(source text) RETURNS SETOF text LANGUAGE sql AS $
 $$;
 SELECT set_eq($$SELECT pg_temp.all_of('shop')$$, $$SELECT pg_temp.all_of('other')$$, 'and those of a fresh attach');
 SELECT sum(iaros.source_detach('other', k, true)) FROM unnest('{event,booking,customer}'::text[]) k \g /dev/null
+
+-- With other sources that claim: the best is kept, the table is what its
+-- source says.
+UPDATE iaros.source_priority SET priority = 1 WHERE source = 'support' AND attribute = '*';
+INSERT INTO iaros.source_priority (attribute, source, priority) VALUES ('first_name', 'shop', 50), ('*', 'shop', 0);
+INSERT INTO own.person VALUES (80, 'Kim', 'kim@example.com', 'GB', 'gold');
+SELECT customer_id AS kim FROM iaros.customer_key WHERE source = 'shop' AND external_id = '80' \gset
+CREATE FUNCTION pg_temp.kim() RETURNS text LANGUAGE sql AS $$
+    SELECT concat_ws('|', c.first_name, coalesce(c.country, '-'), (SELECT string_agg(t.trait || '=' || t.value, ',') FROM iaros.customer_trait t WHERE t.customer_id = c.customer_id))
+    FROM iaros.customer c JOIN iaros.customer_key k USING (customer_id) WHERE k.source = 'shop' AND k.external_id = '80' $$;
+SELECT is((SELECT count(*) FROM iaros.customer_claim WHERE customer_id = :kim), 0::bigint, 'who is taken over needs no claim');
+SELECT iaros.customer_claim_record(:kim, 'support', '{"first_name": "Kimberly", "country": "US", "trait.tier": "red", "trait.vip": 1, "city": "Rome"}') \g /dev/null
+SELECT is(pg_temp.kim(), 'Kim|US|tier="red",vip=1', 'another source outranks it or not');
+SELECT is_empty($$SELECT * FROM iaros.source_check('shop') WHERE external_id = '80'$$, 'which is no difference from the table');
+UPDATE own.person SET name = 'Kym', land = 'FR', tier = 'blue' WHERE id = 80;
+SELECT is(pg_temp.kim(), 'Kym|US|tier="red",vip=1', 'a changed row changes what is believed of it');
+SELECT is_empty($$SELECT * FROM iaros.source_check('shop') WHERE external_id = '80'$$, 'again without difference');
+SELECT is((SELECT r.accepted FROM iaros.source_refresh('shop', 'customer') r), 0::bigint, 'and nothing to refresh');
+SELECT results_eq(format('SELECT attribute, value FROM iaros.customer_claim WHERE customer_id = %s AND source = %L ORDER BY 1', :kim, 'shop'),
+    $$VALUES ('country', 'FR'), ('first_name', 'Kym'), ('trait.tier', '"blue"')$$, 'the claims are those of the attached source');
+SELECT is_empty(format($$SELECT * FROM iaros.customer_claim WHERE customer_id = %s AND source = 'manual'$$, :kim), 'nobody did it by hand');
+UPDATE own.person SET land = 'US' WHERE id = 80;
+SELECT iaros.customer_claim_withdraw(:kim, 'support') \g /dev/null
+SELECT is(pg_temp.kim(), 'Kym|US|tier="blue"', 'what it says stays when the other goes');
+UPDATE own.person SET land = NULL, tier = NULL WHERE id = 80;
+SELECT is(pg_temp.kim(), 'Kym|-|tier=null', 'NULL empties');
+UPDATE iaros.customer SET first_name = 'Hand' WHERE customer_id = :kim;
+SELECT is_empty($$SELECT * FROM iaros.source_check('shop') WHERE external_id = '80'$$, 'a change by hand is another claim');
+UPDATE own.person SET name = 'Kem' WHERE id = 80;
+SELECT is(pg_temp.kim(), 'Hand|-|tier=null', 'that outranks the table');
+SELECT is_empty($$SELECT * FROM iaros.customer_provenance_check()$$, 'what is kept is what wins');
+SELECT is_empty($$SELECT reasons FROM iaros.load_reject WHERE source = 'shop' AND reasons[1] LIKE 'error%'$$, 'no statement was left out here');
+SELECT throws_ok($$SELECT iaros.source_attach('customer', 'own.person2', person || '{"observed_at": "name"}', 'other') FROM map$$, '42703',
+    'field "observed_at" cannot be mapped', 'a time of observation cannot be mapped');
+SELECT throws_ok($$SELECT iaros.source_attach('claim', 'own.person2', person, 'other') FROM map$$, '22023', 'claims cannot be attached', 'nor can claims be attached');
 
 -- The writer needs no right here and cannot be stopped.
 DELETE FROM own.sale;

@@ -1,7 +1,7 @@
 -- Loading: whatever comes in, nothing is lost, nothing is silently changed,
 -- and loading twice changes nothing; with the rights of the caller.
 BEGIN;
-SELECT plan(33);
+SELECT plan(40);
 SET LOCAL timezone = 'UTC';
 
 INSERT INTO iaros.fx_rate (currency, day, rate) VALUES ('EUR', '2026-01-01', 1.1);
@@ -18,7 +18,8 @@ CREATE FUNCTION pg_temp.fuzz(kind text, good jsonb, rows integer) RETURNS jsonb 
     SELECT jsonb_agg(o.payload ORDER BY o.n) FROM (
         SELECT g.n, jsonb_object_agg(f.field, CASE WHEN h.h % 6 = 0 THEN to_jsonb(b.t) ELSE coalesce(good -> f.field, 'null') END) AS payload
         FROM generate_series(1, rows) AS g(n)
-        CROSS JOIN (SELECT unnest(fields) AS field FROM iaros.load_sql(fuzz.kind)) f
+        -- Claims, which a time makes of customers, have tests of their own.
+        CROSS JOIN (SELECT unnest(array_remove(fields, CASE fuzz.kind WHEN 'customer' THEN 'observed_at' END)) AS field FROM iaros.load_sql(fuzz.kind)) f
         CROSS JOIN LATERAL (SELECT abs(hashtextextended(f.field, g.n)) AS h) h
         JOIN bag b ON b.n = 1 + (h.h / 6) % (SELECT count(*) FROM bag)
         GROUP BY g.n) o $$;
@@ -32,6 +33,7 @@ CREATE FUNCTION pg_temp.fingerprint() RETURNS text LANGUAGE sql AS $$
         (SELECT md5(string_agg(t::text, '' ORDER BY t::text)) FROM iaros.event t)) $$;
 CREATE TEMP TABLE try AS SELECT * FROM (VALUES
     ('customer', '{"external_id": "N1", "first_name": "Ada", "gender": "female", "country": "GB", "birth_date": "1985-12-10", "email": "ada@example.com", "traits": {"vip": true}}'::jsonb),
+    ('claim', '{"customer_external_id": "C1", "observed_at": "2026-01-02", "attributes": {"city": "Bonn", "trait.vip": true}}'),
     ('booking', '{"external_id": "B1", "customer_external_id": "C1", "booked_at": "2026-01-02", "amount": "12.34", "currency": "EUR", "origin": "LHR", "destination": "JFK"}'),
     ('booking_item', '{"booking_external_id": "B1", "customer_external_id": "C1", "line_no": 1, "kind": "bag", "unit_price": 1.5, "quantity": 2}'),
     ('event', '{"external_id": "E1", "customer_external_id": "C1", "kind": "login", "occurred_at": "2026-01-02", "properties": {"a": 1}}')) AS v(kind, good);
