@@ -71,7 +71,7 @@ BEGIN
                 EXECUTE format('SET LOCAL ROLE %I', who);
                 EXECUTE format('SELECT * FROM iaros.%I(%s)%s', f.proname, f.args, f.columns);
                 RAISE EXCEPTION USING ERRCODE = 'ZZ999', MESSAGE = 'undo';
-            EXCEPTION WHEN OTHERS THEN
+            EXCEPTION WHEN OTHERS OR query_canceled THEN
                 GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, message = MESSAGE_TEXT;
             END;
             RESET ROLE;
