@@ -387,6 +387,15 @@ wire_get_time(WireReader *reader, TimestampTz before, int64 unit)
 	return (TimestampTz) at;
 }
 
+/* Are two names in order, and different? */
+static inline bool
+wire_names_ascend(const ProfileName *a, const ProfileName *b)
+{
+	if (a->length != b->length)
+		return a->length < b->length;
+	return memcmp(a->text, b->text, a->length) < 0;
+}
+
 /* Reads the names. */
 static void
 wire_get_names(WireReader *reader, ProfileHistory *history)
@@ -407,6 +416,9 @@ wire_get_names(WireReader *reader, ProfileHistory *history)
 		history->names[i].text = reader->at;
 		history->names[i].length = length;
 		reader->at += length;
+		if (i > 0 &&
+			!wire_names_ascend(&history->names[i - 1], &history->names[i]))
+			wire_corrupt("order of names");
 	}
 	history->nnames = n;
 }
@@ -546,7 +558,7 @@ wire_get_series(WireReader *reader, ProfileHistory *history,
 
 /*
  * Reads bytes into a history in a context, which must not outlive them.
- * Nothing but the order is taken on trust.
+ * Nothing but the order of bookings and entries is taken on trust.
  */
 ProfileHistory *
 profile_wire_read(const bytea *bytes, MemoryContext context)
@@ -568,8 +580,12 @@ profile_wire_read(const bytea *bytes, MemoryContext context)
 		MemoryContextAlloc(context, Max(n, 1) * sizeof(ProfileSeries));
 	for (; history->nseries < n; history->nseries++)
 	{
+		ProfileSeries *series = &history->series[history->nseries];
+
 		CHECK_FOR_INTERRUPTS();
-		wire_get_series(&reader, history, &history->series[history->nseries]);
+		wire_get_series(&reader, history, series);
+		if (history->nseries > 0 && series[-1].name >= series->name)
+			wire_corrupt("order of series");
 	}
 	if (reader.at != reader.end)
 		wire_corrupt("end");
