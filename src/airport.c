@@ -99,7 +99,8 @@ airport_fill(void)
 						   HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	if (SPI_execute("SELECT a.airport, a.country, c.region, a.latitude, "
 					"a.longitude, a.time_zone FROM iaros.airport a "
-					"JOIN iaros.country c ON c.country = a.country",
+					"JOIN iaros.country c ON c.country OPERATOR(pg_catalog.=) "
+					"a.country",
 					true, 0) != SPI_OK_SELECT)
 		elog(ERROR, "could not read iaros.airport");
 	for (uint64 i = 0; i < SPI_processed; i++)

@@ -6,6 +6,7 @@
 
 #include "access/genam.h"
 #include "access/table.h"
+#include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "core/core.h"
 #include "executor/executor.h"
@@ -14,6 +15,7 @@
 #include "miscadmin.h"
 #include "profile/build.h"
 #include "profile/keep.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/hsearch.h"
@@ -46,6 +48,10 @@ static const char *const row_names[ROW_COLUMNS] = {
 	"amount_base", "cabin",      "sales_channel", "origin",
 	"destination", "party_size", "departure_at"};
 
+static const Oid row_types[ROW_COLUMNS] = {
+	INT8OID, INT8OID,   TIMESTAMPTZOID, InvalidOid, NUMERICOID,    InvalidOid,
+	TEXTOID, BPCHAROID, BPCHAROID,      INT4OID,    TIMESTAMPTZOID};
+
 /* Columns of event that a history asks for. */
 enum
 {
@@ -60,12 +66,14 @@ enum
 static const char *const event_names[EVENT_COLUMNS] = {
 	"customer_id", "event_id", "kind", "occurred_at", "properties"};
 
-/* A new booking, and the person whose it is. */
+static const Oid event_types[EVENT_COLUMNS] = {INT8OID, INT8OID, TEXTOID,
+											   TIMESTAMPTZOID, JSONBOID};
+
+/* A new booking, with a channel of the statement, and whose it is. */
 typedef struct ArrivedBooking
 {
 	int64 person;
 	ProfileBooking booking;
-	text *channel; /* NULL: none */
 } ArrivedBooking;
 
 #define ST_SORT arrive_sort_bookings
@@ -94,6 +102,13 @@ typedef struct ArrivedEvent
 #define ST_CHECK_FOR_INTERRUPTS
 #include "lib/sort_template.h"
 
+/* Who writes. */
+typedef struct ArriveUser
+{
+	Oid id;
+	int context;
+} ArriveUser;
+
 /* Rows of event_kind. */
 typedef struct EventKind
 {
@@ -115,22 +130,33 @@ arrive_person(Relation aliases, int64 customer)
 	HeapTuple tuple;
 	bool isnull;
 
-	ScanKeyInit(&key, profile_attno(desc, "customer_id", 0),
+	ScanKeyInit(&key, profile_attno(desc, "customer_id", INT8OID, 0),
 				BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(customer));
 	scan = systable_beginscan(aliases, RelationGetPrimaryKeyIndex(aliases),
 							  true, GetLatestSnapshot(), 1, &key);
 	tuple = systable_getnext(scan);
 	if (HeapTupleIsValid(tuple))
-		person = DatumGetInt64(heap_getattr(
-			tuple, profile_attno(desc, "master_id", 1), desc, &isnull));
+		person = DatumGetInt64(
+			heap_getattr(tuple, profile_attno(desc, "master_id", INT8OID, 1),
+						 desc, &isnull));
 	systable_endscan(scan);
 	return person;
+}
+
+/* Returns the index of a name in the history of names of a statement. */
+static int
+arrive_name(ProfileHistory *names, Datum value)
+{
+	text *name = DatumGetTextPP(value);
+
+	return profile_history_name(names, VARDATA_ANY(name),
+								VARSIZE_ANY_EXHDR(name));
 }
 
 /* Reads a new booking; false for one that is held. */
 static bool
 arrive_read_booking(TupleTableSlot *slot, const AttrNumber *attnos,
-					ArrivedBooking *row)
+					ArrivedBooking *row, ProfileHistory *channels)
 {
 	ProfileBooking *booking = &row->booking;
 	const Datum *values = slot->tts_values;
@@ -156,7 +182,7 @@ arrive_read_booking(TupleTableSlot *slot, const AttrNumber *attnos,
 	if (!ROW_NULL(ROW_CABIN))
 		booking->cabin = profile_cabin(DatumGetObjectId(ROW_VALUE(ROW_CABIN)));
 	if (!ROW_NULL(ROW_CHANNEL))
-		row->channel = DatumGetTextPCopy(ROW_VALUE(ROW_CHANNEL));
+		booking->channel = arrive_name(channels, ROW_VALUE(ROW_CHANNEL));
 	if (!ROW_NULL(ROW_ORIGIN) && !ROW_NULL(ROW_DESTINATION))
 	{
 		booking->origin =
@@ -173,24 +199,26 @@ arrive_read_booking(TupleTableSlot *slot, const AttrNumber *attnos,
 /* Begins to read the new rows of a statement from the start. */
 static TupleTableSlot *
 arrive_begin(TriggerData *trigger, AttrNumber *attnos,
-			 const char *const *names, int n)
+			 const char *const *names, const Oid *types, int n)
 {
 	TupleDesc desc = RelationGetDescr(trigger->tg_relation);
 	Tuplestorestate *store = trigger->tg_newtable;
 
 	for (int i = 0; i < n; i++)
-		attnos[i] = profile_attno(desc, names[i], i);
+		attnos[i] = profile_attno(desc, names[i], types[i], i);
 	tuplestore_select_read_pointer(
 		store, tuplestore_alloc_read_pointer(store, EXEC_FLAG_REWIND));
 	tuplestore_rescan(store);
 	return MakeSingleTupleTableSlot(desc, &TTSOpsMinimalTuple);
 }
 
-/* Reads the next row. */
+/* Reads the next row, in a context that is emptied of the one before. */
 static bool
-arrive_next(TriggerData *trigger, TupleTableSlot *slot)
+arrive_next(TriggerData *trigger, TupleTableSlot *slot, MemoryContext row)
 {
 	CHECK_FOR_INTERRUPTS();
+	ExecClearTuple(slot);
+	MemoryContextReset(row);
 	if (!tuplestore_gettupleslot(trigger->tg_newtable, true, false, slot))
 		return false;
 	slot_getallattrs(slot);
@@ -208,38 +236,76 @@ arrive_room(TriggerData *trigger, Size size)
 
 /* Reads the new bookings of a statement, sorted by person. */
 static ArrivedBooking *
-arrive_read_bookings(TriggerData *trigger, int64 *n)
+arrive_read_bookings(TriggerData *trigger, ProfileHistory *channels, int64 *n)
 {
 	AttrNumber attnos[ROW_COLUMNS];
 	TupleTableSlot *slot =
-		arrive_begin(trigger, attnos, row_names, ROW_COLUMNS);
+		arrive_begin(trigger, attnos, row_names, row_types, ROW_COLUMNS);
 	Relation aliases =
 		table_open(core_relation("customer_alias"), AccessShareLock);
 	ArrivedBooking *rows = arrive_room(trigger, sizeof(ArrivedBooking));
+	MemoryContext caller = CurrentMemoryContext;
+	MemoryContext work =
+		AllocSetContextCreate(caller, "iaros row", ALLOCSET_SMALL_SIZES);
 
 	*n = 0;
-	while (arrive_next(trigger, slot))
+	MemoryContextSwitchTo(work);
+	while (arrive_next(trigger, slot, work))
 	{
 		ArrivedBooking *row = &rows[*n];
 
-		if (!arrive_read_booking(slot, attnos, row))
+		if (!arrive_read_booking(slot, attnos, row, channels))
 			continue;
-		row->person = arrive_person(aliases, row->booking.owner);
+		row->person = *n > 0 && row[-1].booking.owner == row->booking.owner
+						  ? row[-1].person
+						  : arrive_person(aliases, row->booking.owner);
 		(*n)++;
 	}
+	MemoryContextSwitchTo(caller);
+	MemoryContextDelete(work);
 	ExecDropSingleTupleTableSlot(slot);
 	table_close(aliases, NoLock);
 	arrive_sort_bookings(rows, *n);
 	return rows;
 }
 
+/* Notes a person without profile. */
+static ArrayBuildState *
+arrive_note_missing(ArrayBuildState *missing, MemoryContext context,
+					int64 person)
+{
+	return accumArrayResult(missing, Int64GetDatum(person), false, INT8OID,
+							context);
+}
+
+/*
+ * Makes the profiles of persons who had none: their customer is new in the
+ * same statement, and was given none yet.
+ */
+static void
+arrive_apply(ArrayBuildState *missing)
+{
+	Oid type = INT8ARRAYOID;
+	Datum persons;
+
+	if (missing == NULL)
+		return;
+	persons = makeArrayResult(missing, CurrentMemoryContext);
+	SPI_connect();
+	SPI_execute_with_args("SELECT iaros.profile_gate_apply($1)", 1, &type,
+						  &persons, NULL, false, 0);
+	SPI_finish();
+}
+
 /* Adds new bookings, sorted by person, to the histories. */
 static void
-arrive_add_bookings(const ArrivedBooking *rows, int64 n)
+arrive_add_bookings(const ArrivedBooking *rows, int64 n,
+					const ProfileHistory *channels)
 {
 	ProfileKeep *table = profile_keep_open();
 	MemoryContext work = AllocSetContextCreate(
 		CurrentMemoryContext, "iaros histories", ALLOCSET_DEFAULT_SIZES);
+	ArrayBuildState *missing = NULL;
 
 	for (int64 i = 0; i < n;)
 	{
@@ -252,17 +318,22 @@ arrive_add_bookings(const ArrivedBooking *rows, int64 n)
 			ProfileBooking *booking = profile_history_add_booking(added);
 
 			*booking = rows[i].booking;
-			if (rows[i].channel != NULL)
+			if (booking->channel >= 0)
+			{
+				const ProfileName *name = &channels->names[booking->channel];
+
 				booking->channel =
-					profile_history_name(added, VARDATA_ANY(rows[i].channel),
-										 VARSIZE_ANY_EXHDR(rows[i].channel));
+					profile_history_name(added, name->text, name->length);
+			}
 		}
-		profile_keep_change(table, person, NULL, added, true);
+		if (!profile_keep_change(table, person, NULL, added, true))
+			missing = arrive_note_missing(missing, caller, person);
 		MemoryContextSwitchTo(caller);
 		MemoryContextReset(work);
 	}
 	profile_keep_close(table);
 	MemoryContextDelete(work);
+	arrive_apply(missing);
 }
 
 /* Raises an error unless it is the trigger of new rows of a table. */
@@ -284,6 +355,22 @@ arrive_trigger(FunctionCallInfo fcinfo, const char *table)
 	return trigger;
 }
 
+/*
+ * Goes on with the rights of the owner of the table, as SECURITY DEFINER
+ * does: who records rows may not read airports or settings. Queries below
+ * qualify their operators, since search_path is that of the caller.
+ */
+static ArriveUser
+arrive_become_owner(Relation relation)
+{
+	ArriveUser user;
+
+	GetUserIdAndSecContext(&user.id, &user.context);
+	SetUserIdAndSecContext(relation->rd_rel->relowner,
+						   user.context | SECURITY_LOCAL_USERID_CHANGE);
+	return user;
+}
+
 PG_FUNCTION_INFO_V1(profile_booking_new);
 
 /*
@@ -293,12 +380,15 @@ PG_FUNCTION_INFO_V1(profile_booking_new);
 Datum
 profile_booking_new(PG_FUNCTION_ARGS)
 {
+	TriggerData *trigger = arrive_trigger(fcinfo, "booking");
+	ProfileHistory *channels = profile_history_create(CurrentMemoryContext);
+	ArriveUser user = arrive_become_owner(trigger->tg_relation);
 	int64 n;
-	ArrivedBooking *rows =
-		arrive_read_bookings(arrive_trigger(fcinfo, "booking"), &n);
+	ArrivedBooking *rows = arrive_read_bookings(trigger, channels, &n);
 
 	if (n > 0)
-		arrive_add_bookings(rows, n);
+		arrive_add_bookings(rows, n, channels);
+	SetUserIdAndSecContext(user.id, user.context);
 	PG_RETURN_POINTER(NULL);
 }
 
@@ -328,7 +418,8 @@ kind_fill(void)
 	ctl.hcxt = kind_cache.context;
 	event_kinds = hash_create("iaros event kinds", 64, &ctl,
 							  HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
-	if (SPI_execute("SELECT kind, origin IN ('website', 'mobile') "
+	if (SPI_execute("SELECT kind, origin OPERATOR(pg_catalog.=) ANY "
+					"('{website,mobile}'::pg_catalog.text[]) "
 					"FROM iaros.event_kind",
 					true, 0) != SPI_OK_SELECT)
 		elog(ERROR, "could not read iaros.event_kind");
@@ -373,32 +464,26 @@ event_score(Datum properties)
 															   : -1;
 }
 
-/* Returns the index of a kind in the history of kinds of a statement. */
-static int
-arrive_kind(ProfileHistory *kinds, Datum value)
-{
-	text *kind = DatumGetTextPP(value);
-
-	return profile_history_name(kinds, VARDATA_ANY(kind),
-								VARSIZE_ANY_EXHDR(kind));
-}
-
 /* Reads the new events of a statement, sorted by person. */
 static ArrivedEvent *
 arrive_read_events(TriggerData *trigger, ProfileHistory *kinds, int64 *n)
 {
 	AttrNumber attnos[EVENT_COLUMNS];
 	TupleTableSlot *slot =
-		arrive_begin(trigger, attnos, event_names, EVENT_COLUMNS);
+		arrive_begin(trigger, attnos, event_names, event_types, EVENT_COLUMNS);
 	Relation aliases =
 		table_open(core_relation("customer_alias"), AccessShareLock);
 	ArrivedEvent *rows = arrive_room(trigger, sizeof(ArrivedEvent));
 	int nps = profile_history_name(kinds, PROFILE_NPS, strlen(PROFILE_NPS));
+	MemoryContext caller = CurrentMemoryContext;
+	MemoryContext work =
+		AllocSetContextCreate(caller, "iaros row", ALLOCSET_SMALL_SIZES);
 	int64 customer = 0;
 	int64 person = 0;
 
 	*n = 0;
-	while (arrive_next(trigger, slot))
+	MemoryContextSwitchTo(work);
+	while (arrive_next(trigger, slot, work))
 	{
 		ArrivedEvent *row = &rows[(*n)++];
 		int64 id = DatumGetInt64(slot->tts_values[attnos[EVENT_CUSTOMER] - 1]);
@@ -411,13 +496,15 @@ arrive_read_events(TriggerData *trigger, ProfileHistory *kinds, int64 *n)
 		row->entry.at =
 			DatumGetTimestampTz(slot->tts_values[attnos[EVENT_AT] - 1]);
 		row->kind =
-			arrive_kind(kinds, slot->tts_values[attnos[EVENT_KIND] - 1]);
+			arrive_name(kinds, slot->tts_values[attnos[EVENT_KIND] - 1]);
 		if (row->kind != nps)
 			continue;
 		row->entry.id = DatumGetInt64(slot->tts_values[attnos[EVENT_ID] - 1]);
 		row->entry.value =
 			event_score(slot->tts_values[attnos[EVENT_PROPERTIES] - 1]);
 	}
+	MemoryContextSwitchTo(caller);
+	MemoryContextDelete(work);
 	ExecDropSingleTupleTableSlot(slot);
 	table_close(aliases, NoLock);
 	arrive_sort_events(rows, *n);
@@ -451,6 +538,7 @@ arrive_add_events(const ArrivedEvent *rows, int64 n,
 	ProfileKeep *table = profile_keep_open();
 	MemoryContext work = AllocSetContextCreate(
 		CurrentMemoryContext, "iaros histories", ALLOCSET_DEFAULT_SIZES);
+	ArrayBuildState *missing = NULL;
 
 	for (int64 i = 0; i < n;)
 	{
@@ -469,12 +557,14 @@ arrive_add_events(const ArrivedEvent *rows, int64 n,
 													   flags[rows[i].kind]),
 								entry->at, entry->id, entry->value);
 		}
-		profile_keep_change(table, person, NULL, added, false);
+		if (!profile_keep_change(table, person, NULL, added, false))
+			missing = arrive_note_missing(missing, caller, person);
 		MemoryContextSwitchTo(caller);
 		MemoryContextReset(work);
 	}
 	profile_keep_close(table);
 	MemoryContextDelete(work);
+	arrive_apply(missing);
 }
 
 PG_FUNCTION_INFO_V1(profile_event_new);
@@ -486,13 +576,15 @@ PG_FUNCTION_INFO_V1(profile_event_new);
 Datum
 profile_event_new(PG_FUNCTION_ARGS)
 {
+	TriggerData *trigger = arrive_trigger(fcinfo, "event");
 	ProfileHistory *kinds = profile_history_create(CurrentMemoryContext);
+	ArriveUser user = arrive_become_owner(trigger->tg_relation);
 	int64 n;
-	ArrivedEvent *rows =
-		arrive_read_events(arrive_trigger(fcinfo, "event"), kinds, &n);
+	ArrivedEvent *rows = arrive_read_events(trigger, kinds, &n);
 
 	if (n > 0)
 		arrive_add_events(rows, n, kinds);
+	SetUserIdAndSecContext(user.id, user.context);
 	PG_RETURN_POINTER(NULL);
 }
 

@@ -305,6 +305,9 @@ booking_add(BuildSink *sink, TupleTableSlot *slot, int status)
 			? -1
 			: names_find(&sink->names, slot->tts_values[BUILD_CHANNEL]);
 	record->party = DatumGetInt32(slot_need(slot, BUILD_PARTY));
+	if (record->party < 1)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("party_size must be at least 1")));
 	record->departure = booking.departure;
 	record->origin = booking.origin;
 	record->destination = booking.destination;

@@ -291,6 +291,13 @@ profile_column_find(const char *name, int length)
 	return -1;
 }
 
+/* Returns when a time leaves a window; after the end of time: never. */
+static inline TimestampTz
+column_after(TimestampTz at, int64 width)
+{
+	return at >= END_TIMESTAMP - width ? DT_NOEND : at + width;
+}
+
 /* Notes a time at which a column changes. */
 static inline void
 column_due(ColumnReader *reader, TimestampTz at)
@@ -450,7 +457,7 @@ column_top_channel(ColumnReader *reader, const ColumnChoice *choices)
 static void
 column_add_journey(ColumnTotals *totals, const ProfileBooking *booking)
 {
-	int64 lead = booking->departure - booking->at;
+	int128 lead = (int128) booking->departure - booking->at;
 
 	if (booking->reach != 0)
 	{
@@ -575,7 +582,8 @@ column_year_after(TimestampTz at)
 static inline TimestampTz
 column_leave(TimestampTz at, int days)
 {
-	return days == 0 ? column_year_after(at) : at + days * USECS_PER_DAY;
+	return days == 0 ? column_year_after(at)
+					 : column_after(at, days * USECS_PER_DAY);
 }
 
 /* Sets columns of the bookings of a window; spend may be -1. */
@@ -593,8 +601,9 @@ column_put_window(ColumnReader *reader, int past, int days, int count_column,
 	{
 		TimestampTz leave = column_leave(bookings[i].at, days);
 
+		/* Of 28 and 29 February the later one may leave first. */
 		if (leave <= reader->as_of)
-			break;
+			continue;
 		if (bookings[i].status != PROFILE_COUNTED)
 			continue;
 		column_due(reader, leave);
@@ -738,7 +747,7 @@ column_count(ColumnReader *reader, const ProfileSeries *series, int days)
 	if (past < series->n)
 		column_due(reader, series->entries[past].at);
 	if (before < past)
-		column_due(reader, series->entries[before].at + width);
+		column_due(reader, column_after(series->entries[before].at, width));
 	return past - before;
 }
 
@@ -834,9 +843,9 @@ column_put_sessions(ColumnReader *reader)
 	{
 		if (i > 0 && times[i] - times[i - 1] < COLUMN_SESSION_GAP)
 			continue;
-		if (times[i] + width <= reader->as_of)
+		if (column_after(times[i], width) <= reader->as_of)
 			continue;
-		column_due(reader, times[i] + width);
+		column_due(reader, column_after(times[i], width));
 		sessions++;
 	}
 	column_integer(reader, SESSION_30D, sessions);

@@ -107,10 +107,17 @@ profile_facts(ProfileBooking *booking)
 {
 	const Airport *from = NULL;
 	const Airport *to = NULL;
+	Airport origin;
 
 	if (booking->origin != 0)
 	{
 		from = airport_find(booking->origin);
+		/* Copied, since the next look-up may read all airports anew. */
+		if (from != NULL)
+		{
+			origin = *from;
+			from = &origin;
+		}
 		to = airport_find(booking->destination);
 	}
 	if (from != NULL && to != NULL)

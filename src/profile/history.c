@@ -207,7 +207,8 @@ profile_history_find(const ProfileHistory *history, const char *text)
 void
 profile_history_sort_keys(ProfileHistory *history)
 {
-	history_sort_keys(history->bookings, history->nbookings);
+	if (history->nbookings > 1)
+		history_sort_keys(history->bookings, history->nbookings);
 }
 
 /* Returns the booking of a key, NULL when there is none. */
@@ -413,7 +414,8 @@ history_sort_names(ProfileHistory *history)
 			history->bookings[i].channel = place[history->bookings[i].channel];
 	for (int i = 0; i < history->nseries; i++)
 		history->series[i].name = place[history->series[i].name];
-	memcpy(history->names, names, used * sizeof(ProfileName));
+	if (used > 0)
+		memcpy(history->names, names, used * sizeof(ProfileName));
 	history->nnames = used;
 	pfree(names);
 	pfree(place);
@@ -453,7 +455,8 @@ profile_history_sort(ProfileHistory *history)
 	history_sort_series(history);
 	history_sort_names(history);
 	history_order_series(history);
-	history_sort_bookings(history->bookings, history->nbookings);
+	if (history->nbookings > 1)
+		history_sort_bookings(history->bookings, history->nbookings);
 	for (int i = 0; i < history->nseries; i++)
 		history_sort_entries(history->series[i].entries, history->series[i].n);
 }

@@ -36,6 +36,9 @@ enum
 	KEEP_COLUMNS
 };
 
+/* The only column that is an enum. */
+#define KEEP_ENUM "cabin_top"
+
 static const char *const keep_names[KEEP_COLUMNS] = {"customer_id", "as_of",
 													 "due_at", "state"};
 
@@ -55,18 +58,31 @@ struct ProfileKeep
 	MemoryContext person; /* what one person takes */
 };
 
-/* Returns the number of a column, which mostly is where it was made. */
+/*
+ * Returns the number of a column, which mostly is where it was made; of type
+ * InvalidOid are enums. An altered type would be read as what it is not.
+ */
 AttrNumber
-profile_attno(TupleDesc desc, const char *name, int guess)
+profile_attno(TupleDesc desc, const char *name, Oid type, int guess)
 {
 	for (int i = 0; i < desc->natts; i++)
 	{
 		int at = (guess + i) % desc->natts;
 		Form_pg_attribute column = TupleDescAttr(desc, at);
 
-		if (!column->attisdropped &&
-			strcmp(NameStr(column->attname), name) == 0)
+		if (column->attisdropped ||
+			strcmp(NameStr(column->attname), name) != 0)
+			continue;
+		if (OidIsValid(type) ? column->atttypid == type
+							 : type_is_enum(column->atttypid))
 			return at + 1;
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_DATATYPE_MISMATCH),
+			 errmsg("column \"%s\" of a table of iaros is of type %s", name,
+					format_type_be(column->atttypid)),
+			 errdetail("It must be %s.",
+					   OidIsValid(type) ? format_type_be(type) : "an enum")));
 	}
 	ereport(ERROR, (errcode(ERRCODE_UNDEFINED_COLUMN),
 					errmsg("column \"%s\" of a table of iaros does not exist",
@@ -74,10 +90,48 @@ profile_attno(TupleDesc desc, const char *name, int guess)
 	return 0;
 }
 
-/* Makes the state in which the executor changes one table. */
-static EState *
-keep_estate(Relation relation)
+/* Finds the columns of the table. */
+static void
+keep_columns(ProfileKeep *table)
 {
+	static const Oid kinds[] = {[PROFILE_INTEGER] = INT4OID,
+								[PROFILE_NUMBER] = NUMERICOID,
+								[PROFILE_TIME] = TIMESTAMPTZOID,
+								[PROFILE_TEXT] = TEXTOID,
+								[PROFILE_BOOLEAN] = BOOLOID};
+	TupleDesc desc = RelationGetDescr(table->relation);
+	Oid types[KEEP_COLUMNS] = {INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID};
+
+	types[KEEP_STATE] = GetSysCacheOid2(
+		TYPENAMENSP, Anum_pg_type_oid, CStringGetDatum("profile_state"),
+		ObjectIdGetDatum(RelationGetNamespace(table->relation)));
+	for (int i = 0; i < KEEP_COLUMNS; i++)
+		table->fixed[i] = profile_attno(desc, keep_names[i], types[i], i);
+	table->columns = palloc(profile_ncolumns * sizeof(AttrNumber));
+	for (int i = 0; i < profile_ncolumns; i++)
+	{
+		const ProfileColumn *column = &profile_columns[i];
+		Oid type = strcmp(column->name, KEEP_ENUM) == 0 ? InvalidOid
+														: kinds[column->kind];
+
+		table->columns[i] =
+			profile_attno(desc, column->name, type, KEEP_COLUMNS + i);
+	}
+}
+
+/* Notes that a column is changed, for triggers and generated columns. */
+static void
+keep_note_column(RangeTblEntry *entry, AttrNumber attno)
+{
+	entry->updatedCols = bms_add_member(
+		entry->updatedCols, attno - FirstLowInvalidHeapAttributeNumber);
+}
+
+/* Makes the state in which the executor changes the table. */
+static EState *
+keep_estate(const ProfileKeep *table)
+{
+	Relation relation = table->relation;
 	EState *estate = CreateExecutorState();
 	RangeTblEntry *entry = makeNode(RangeTblEntry);
 
@@ -85,6 +139,10 @@ keep_estate(Relation relation)
 	entry->relid = RelationGetRelid(relation);
 	entry->relkind = relation->rd_rel->relkind;
 	entry->rellockmode = RowExclusiveLock;
+	for (int i = KEEP_CUSTOMER + 1; i < KEEP_COLUMNS; i++)
+		keep_note_column(entry, table->fixed[i]);
+	for (int i = 0; i < profile_ncolumns; i++)
+		keep_note_column(entry, table->columns[i]);
 	ExecInitRangeTable(estate, list_make1(entry));
 	estate->es_output_cid = GetCurrentCommandId(true);
 	estate->es_snapshot = GetActiveSnapshot();
@@ -96,23 +154,16 @@ ProfileKeep *
 profile_keep_open(void)
 {
 	ProfileKeep *table = palloc0(sizeof(ProfileKeep));
-	TupleDesc desc;
 
 	core_require_install();
 	table->relation =
 		table_open(core_relation("profile_stored"), RowExclusiveLock);
-	desc = RelationGetDescr(table->relation);
 	table->index = RelationGetPrimaryKeyIndex(table->relation);
 	if (!OidIsValid(table->index))
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 						errmsg("iaros.profile_stored has no primary key")));
-	for (int i = 0; i < KEEP_COLUMNS; i++)
-		table->fixed[i] = profile_attno(desc, keep_names[i], i);
-	table->columns = palloc(profile_ncolumns * sizeof(AttrNumber));
-	for (int i = 0; i < profile_ncolumns; i++)
-		table->columns[i] =
-			profile_attno(desc, profile_columns[i].name, KEEP_COLUMNS + i);
-	table->estate = keep_estate(table->relation);
+	keep_columns(table);
+	table->estate = keep_estate(table);
 	table->info = makeNode(ResultRelInfo);
 	InitResultRelInfo(table->info, table->relation, 1, NULL, 0);
 	ExecOpenIndices(table->info, false);
@@ -211,10 +262,10 @@ keep_fill(ProfileKeep *table, ProfileHistory *history)
 /*
  * Changes the history of a person: one is taken out, then another added.
  * are_new: bookings that are there already were read with their lines, of
- * which the new ones know nothing, and stay. Who has no profile is passed
- * over. Persons must come in ascending order.
+ * which the new ones know nothing, and stay. False for who has no profile.
+ * Persons must come in ascending order.
  */
-void
+bool
 profile_keep_change(ProfileKeep *table, int64 person,
 					const ProfileHistory *removed, ProfileHistory *added,
 					bool are_new)
@@ -225,7 +276,7 @@ profile_keep_change(ProfileKeep *table, int64 person,
 
 	CHECK_FOR_INTERRUPTS();
 	if (!keep_find(table, person))
-		return;
+		return false;
 	caller = MemoryContextSwitchTo(table->person);
 	slot_getallattrs(table->found);
 	history = profile_wire_read(
@@ -250,7 +301,9 @@ profile_keep_change(ProfileKeep *table, int64 person,
 							 table->found, table->changed);
 	ExecClearTuple(table->changed);
 	ExecClearTuple(table->found);
+	ResetPerTupleExprContext(table->estate);
 	MemoryContextReset(table->person);
+	return true;
 }
 
 /* Returns the elements of an array argument, and how many there are. */

@@ -9,9 +9,10 @@
 
 typedef struct ProfileKeep ProfileKeep;
 
-extern AttrNumber profile_attno(TupleDesc desc, const char *name, int guess);
+extern AttrNumber profile_attno(TupleDesc desc, const char *name, Oid type,
+								int guess);
 extern ProfileKeep *profile_keep_open(void);
-extern void profile_keep_change(ProfileKeep *table, int64 person,
+extern bool profile_keep_change(ProfileKeep *table, int64 person,
 								const ProfileHistory *removed,
 								ProfileHistory *added, bool are_new);
 extern void profile_keep_close(ProfileKeep *table);

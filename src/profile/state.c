@@ -42,6 +42,7 @@
 #include "fmgr.h"
 #include "funcapi.h"
 #include "libpq/pqformat.h"
+#include "mb/pg_wchar.h"
 #include "profile/build.h"
 #include "profile/profile.h"
 #include "utils/array.h"
@@ -426,6 +427,19 @@ profile_state_merge(PG_FUNCTION_ARGS)
 	PG_RETURN_STATE(state);
 }
 
+/* Raises an error unless the names of a history are text of this database. */
+static void
+state_check_names(const ProfileHistory *history)
+{
+	for (int i = 0; i < history->nnames; i++)
+		if (!pg_verifymbstr(history->names[i].text, history->names[i].length,
+							true))
+			ereport(ERROR, (errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
+							errmsg("invalid profile_state"),
+							errdetail("A name is no text in encoding %s.",
+									  GetDatabaseEncodingName())));
+}
+
 /* Checks bytes from outside and returns them in their one form. */
 static bytea *
 state_validate(bytea *bytes)
@@ -433,9 +447,11 @@ state_validate(bytea *bytes)
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
 												  "iaros profile_state input",
 												  ALLOCSET_DEFAULT_SIZES);
-	bytea *flat = profile_wire_write(profile_wire_read(bytes, context),
-									 CurrentMemoryContext);
+	ProfileHistory *history = profile_wire_read(bytes, context);
+	bytea *flat;
 
+	state_check_names(history);
+	flat = profile_wire_write(history, CurrentMemoryContext);
 	MemoryContextDelete(context);
 	return flat;
 }

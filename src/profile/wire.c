@@ -80,9 +80,20 @@ wire_less(int64 value, int64 before)
 	return (int64) ((uint64) value - (uint64) before);
 }
 
-/* Takes a coarser unit until it divides a time. */
+/*
+ * Returns the units between two times. Microseconds may take 65 bits, and
+ * wrap around.
+ */
+static inline int64
+wire_steps(TimestampTz at, TimestampTz before, int64 unit)
+{
+	return unit == 1 ? wire_less(at, before)
+					 : (int64) (((int128) at - before) / unit);
+}
+
+/* Takes a finer unit until it divides a time. */
 static inline void
-wire_fit_unit(uint8 *unit, int64 time)
+wire_fit_unit(uint8 *unit, int128 time)
 {
 	while (time % wire_units[*unit] != 0)
 		(*unit)++;
@@ -120,7 +131,7 @@ wire_form(const ProfileHistory *history)
 		wire_fit_unit(&form.unit, booking->at);
 		if (booking->departure != PROFILE_NO_DEPARTURE)
 			wire_fit_unit(&form.departure_unit,
-						  booking->departure - booking->at);
+						  (int128) booking->departure - booking->at);
 		while (booking->amount % wire_pow10[CORE_MONEY_SCALE - form.decimals])
 			form.decimals++;
 	}
@@ -152,8 +163,8 @@ wire_put_facts(char *at, const WireForm *form, const ProfileBooking *booking)
 					(departs ? WIRE_HAS_DEPARTURE : 0) |
 					(booking->party != 1 ? WIRE_HAS_PARTY : 0));
 	if (departs)
-		at = wire_put_signed(at, (booking->departure - booking->at) /
-									 wire_units[form->departure_unit]);
+		at = wire_put_signed(at, wire_steps(booking->departure, booking->at,
+											wire_units[form->departure_unit]));
 	if (booking->party != 1)
 		at = wire_put_number(at, (uint32) booking->party);
 	if (items)
@@ -194,8 +205,8 @@ wire_put_bookings(char *at, const ProfileHistory *history)
 	{
 		const ProfileBooking *booking = &history->bookings[i];
 
-		at = wire_put_signed(at, wire_less(booking->at, before.at) /
-									 wire_units[form.unit]);
+		at = wire_put_signed(
+			at, wire_steps(booking->at, before.at, wire_units[form.unit]));
 		at = wire_put_signed(at, wire_less(booking->owner, before.owner));
 		at = wire_put_signed(at, wire_less(booking->id, before.id));
 		at = wire_put_signed(at,
@@ -226,8 +237,8 @@ wire_put_series(char *at, const ProfileSeries *series)
 	{
 		const ProfileEntry *entry = &series->entries[i];
 
-		at = wire_put_signed(at, wire_less(entry->at, before.at) /
-									 wire_units[unit]);
+		at = wire_put_signed(
+			at, wire_steps(entry->at, before.at, wire_units[unit]));
 		if (series->flags & PROFILE_VALUED)
 		{
 			at = wire_put_signed(at, wire_less(entry->id, before.id));
@@ -366,13 +377,23 @@ wire_get_unit(WireReader *reader)
 static inline TimestampTz
 wire_get_time(WireReader *reader, TimestampTz before, int64 unit)
 {
-	int64 step;
-	TimestampTz at;
+	int64 steps = wire_get_signed(reader);
+	int128 at = (int128) before + (int128) steps * unit;
 
-	if (pg_mul_s64_overflow(wire_get_signed(reader), unit, &step) ||
-		pg_add_s64_overflow(before, step, &at) || !IS_VALID_TIMESTAMP(at))
+	if (unit == 1)
+		at = (int64) ((uint64) before + (uint64) steps);
+	if (!IS_VALID_TIMESTAMP(at))
 		wire_corrupt("time");
-	return at;
+	return (TimestampTz) at;
+}
+
+/* Are two names in order, and different? */
+static inline bool
+wire_names_ascend(const ProfileName *a, const ProfileName *b)
+{
+	if (a->length != b->length)
+		return a->length < b->length;
+	return memcmp(a->text, b->text, a->length) < 0;
 }
 
 /* Reads the names. */
@@ -395,6 +416,9 @@ wire_get_names(WireReader *reader, ProfileHistory *history)
 		history->names[i].text = reader->at;
 		history->names[i].length = length;
 		reader->at += length;
+		if (i > 0 &&
+			!wire_names_ascend(&history->names[i - 1], &history->names[i]))
+			wire_corrupt("order of names");
 	}
 	history->nnames = n;
 }
@@ -505,9 +529,9 @@ wire_get_series(WireReader *reader, ProfileHistory *history,
 	int64 unit;
 
 	memset(series, 0, sizeof(ProfileSeries));
-	series->name = (int) wire_get_number(reader);
-	if (series->name < 0 || series->name >= history->nnames)
+	if (history->nnames == 0)
 		wire_corrupt("name");
+	series->name = (int) wire_get_most(reader, history->nnames - 1, "name");
 	series->flags = wire_get_byte(reader);
 	if (series->flags & ~(PROFILE_VALUED | PROFILE_VISIT))
 		wire_corrupt("series");
@@ -534,7 +558,7 @@ wire_get_series(WireReader *reader, ProfileHistory *history,
 
 /*
  * Reads bytes into a history in a context, which must not outlive them.
- * Nothing but the order is taken on trust.
+ * Nothing but the order of bookings and entries is taken on trust.
  */
 ProfileHistory *
 profile_wire_read(const bytea *bytes, MemoryContext context)
@@ -556,8 +580,12 @@ profile_wire_read(const bytea *bytes, MemoryContext context)
 		MemoryContextAlloc(context, Max(n, 1) * sizeof(ProfileSeries));
 	for (; history->nseries < n; history->nseries++)
 	{
+		ProfileSeries *series = &history->series[history->nseries];
+
 		CHECK_FOR_INTERRUPTS();
-		wire_get_series(&reader, history, &history->series[history->nseries]);
+		wire_get_series(&reader, history, series);
+		if (history->nseries > 0 && series[-1].name >= series->name)
+			wire_corrupt("order of series");
 	}
 	if (reader.at != reader.end)
 		wire_corrupt("end");
