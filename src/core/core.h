@@ -35,6 +35,7 @@ extern void core_init(void);
 
 /* numeric.c */
 extern bool core_numeric_scaled(Numeric value, int scale, int64 *result);
+extern int64 core_numeric_key(Numeric value, int scale);
 extern bool core_numeric_fits_scale(Numeric value, int scale);
 
 /* currency.c */
