@@ -492,6 +492,22 @@ flat_node(StringInfo out, const RuleNode *node, int *nnodes)
 	}
 }
 
+/* Checks the size of a rule that is made of others. */
+void
+rule_check_size(int nnodes, int depth, Size size)
+{
+	if (nnodes > RULE_NODES_MAX || depth > RULE_LEVELS_MAX ||
+		size > RULE_BYTES_MAX)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("rule made of rules is too large"),
+				 errdetail("The limits are %d conditions and groups, %d "
+						   "levels and %d bytes.",
+						   RULE_NODES_MAX, RULE_LEVELS_MAX, RULE_BYTES_MAX),
+				 errhint("Lists of customers belong into a static "
+						 "segment.")));
+}
+
 /* Returns the value of a tree, which it changes into canonical form. */
 SegmentRule *
 rule_make(RuleNode *tree)
@@ -505,15 +521,7 @@ rule_make(RuleNode *tree)
 	initStringInfo(&out);
 	appendStringInfoSpaces(&out, offsetof(SegmentRule, data));
 	depth = flat_node(&out, tree, &nnodes);
-	if (nnodes > RULE_NODES_MAX || depth > RULE_LEVELS_MAX)
-		ereport(ERROR,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("rule of %d conditions and groups in %d levels is "
-						"too large",
-						nnodes, depth),
-				 errdetail("The limits are %d conditions and groups, and %d "
-						   "levels.",
-						   RULE_NODES_MAX, RULE_LEVELS_MAX)));
+	rule_check_size(nnodes, depth, out.len);
 	rule = (SegmentRule *) out.data;
 	SET_VARSIZE(rule, out.len);
 	rule->version = RULE_VERSION;

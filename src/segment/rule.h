@@ -24,7 +24,7 @@
 /* Bounds of what segment_rule_replace() and its like make. */
 #define RULE_NODES_MAX 10000   /* conditions and groups */
 #define RULE_LEVELS_MAX 100    /* groups in groups */
-#define RULE_BYTES_MAX 1048576 /* of names and values */
+#define RULE_BYTES_MAX 1048576 /* of the stored form */
 
 typedef enum RuleKind
 {
@@ -153,6 +153,7 @@ extern RuleNode *rule_parse(const char *json, int length);
 /* rule.c; a tree points into a copy of the rule in the current context. */
 extern SegmentRule *rule_make(RuleNode *tree); /* canonical and flat */
 extern RuleNode *rule_tree(const SegmentRule *rule);
+extern void rule_check_size(int nnodes, int depth, Size size);
 extern char *rule_json(const RuleNode *node); /* canonical JSON */
 /* Of the fact that a condition reads, not of a group. */
 extern char *rule_fact_json(const RuleNode *node);
