@@ -224,6 +224,37 @@ COMMENT ON FUNCTION @extschema@.audience_jaccard(@extschema@.audience, @extschem
 
 -- Reading -----------------------------------------------------------------
 
+CREATE FUNCTION @extschema@.audience_count(audience @extschema@.audience) RETURNS bigint
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+    AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION @extschema@.audience_count(@extschema@.audience) IS
+'Returns the number of ids of a set. NULL for NULL. Constant time: only the head is read.';
+
+CREATE FUNCTION @extschema@.audience_contains(audience @extschema@.audience, id bigint) RETURNS boolean
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+    AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION @extschema@.audience_contains(@extschema@.audience, bigint) IS
+'Returns whether an id is in a set; false for an id below 0. NULL for a NULL argument. O(log n): of a stored value only the head, a part of the directory and one container are read; a statement that asks the same value often keeps a copy of it, up to 64 MB.';
+
+CREATE FUNCTION @extschema@.audience_ids(audience @extschema@.audience) RETURNS SETOF bigint
+    LANGUAGE c IMMUTABLE PARALLEL SAFE ROWS 100000
+    AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION @extschema@.audience_ids(@extschema@.audience) IS
+'Returns the ids of a set, ascending, one row each, each when it is asked for. No rows for NULL. O(n).';
+
+CREATE FUNCTION @extschema@.audience_sample(audience @extschema@.audience, n integer, seed bigint) RETURNS bigint[]
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+    AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION @extschema@.audience_sample(@extschema@.audience, integer, bigint) IS
+'Returns n ids of a set at random, ascending; all when it has no more. The same for the same set and seed: the n ids that come first by chance(id, seed), so that nearly the same ids are chosen of nearly the same set, and the choice of fewer is part of that of more. NULL for a NULL argument. Error: 22023 for n below 0. O(size of the set).';
+
+CREATE FUNCTION @extschema@.audience_transpose(ids bigint[], audiences @extschema@.audience[])
+    RETURNS TABLE (customer_id bigint, segment_ids bigint[])
+    LANGUAGE c IMMUTABLE PARALLEL SAFE ROWS 100000
+    AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION @extschema@.audience_transpose(bigint[], @extschema@.audience[]) IS
+'Returns each id that is in one of the sets, ascending, with the ids of the sets that it is in, ascending; each row when it is asked for. ids: one for each set, such as ids of segments. No rows when an argument is NULL. Errors: 22004 a NULL element, 22023 an id that is given twice, or arrays of different length. O(n log m) in n members of m sets.';
+
 CREATE FUNCTION @extschema@.audience_from_array(ids bigint[]) RETURNS @extschema@.audience
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
     AS 'MODULE_PATHNAME';

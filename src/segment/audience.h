@@ -22,6 +22,8 @@ typedef struct Audience Audience;
 /* A set that grows: ids come in any order, fast when they ascend. */
 typedef struct AudienceBuilder AudienceBuilder;
 
+extern void audience_init(void);
+
 /* build.c */
 extern AudienceBuilder *audience_builder_create(MemoryContext context);
 extern void audience_builder_add(AudienceBuilder *builder, uint64 id);

@@ -26,6 +26,7 @@
 
 #include "postgres.h"
 
+#include "core/stream.h"
 #include "segment/audience.h"
 #include "utils/array.h"
 #include "utils/memutils.h"
@@ -94,6 +95,14 @@ static inline uint32
 audience_members(const AudienceEntry *entry)
 {
 	return (uint32) (entry->head & 0xFFFF) + 1;
+}
+
+/* Returns the values of an array, the ids of bits, or the number of runs. */
+static inline uint32
+audience_units(const AudienceEntry *entry)
+{
+	return entry->kind == AUDIENCE_RUNS ? entry->nruns
+										: audience_members(entry);
 }
 
 /* Returns the bytes that a container needs. */
@@ -214,10 +223,19 @@ typedef struct AudienceCursor
 	uint32 at;    /* next value, bit or run in it */
 } AudienceCursor;
 
+extern bool audience_container_run(const AudienceEntry *entry,
+								   const void *data, uint32 *at, uint32 *first,
+								   uint32 *last);
 extern bool audience_next_run(AudienceCursor *cursor, uint64 *first,
 							  uint64 *last);
 
 extern ArrayType *audience_make_array(uint64 n);
+
+/* audience.c */
+extern PGDLLEXPORT Datum audience_to_array(PG_FUNCTION_ARGS);
+
+/* audience_transpose.c */
+extern const CoreStream audience_transpose_stream;
 
 /* audience_check.c */
 extern const char *audience_flaw(const Audience *audience, Size size);

@@ -65,14 +65,6 @@ is_full(const AudienceEntry *entry)
 	return audience_members(entry) == AUDIENCE_CHUNK;
 }
 
-/* Returns the values or runs of a container. */
-static inline uint32
-units_of(const AudienceEntry *entry)
-{
-	return entry->kind == AUDIENCE_RUNS ? entry->nruns
-										: audience_members(entry);
-}
-
 /* Views a container as an array or as bits. */
 static View
 view_container(const Audience *audience, const AudienceEntry *entry,
@@ -242,8 +234,8 @@ step_room(const Step *step, AudienceOp op)
 {
 	uint32 a = step->of_a == NULL ? 0 : audience_members(step->of_a);
 	uint32 b = step->of_b == NULL ? 0 : audience_members(step->of_b);
-	uint32 units = (a == 0 ? 0 : units_of(step->of_a)) +
-				   (b == 0 ? 0 : units_of(step->of_b));
+	uint32 units = (a == 0 ? 0 : audience_units(step->of_a)) +
+				   (b == 0 ? 0 : audience_units(step->of_b));
 	Size members = op == AUDIENCE_AND     ? Min(a, b)
 				   : op == AUDIENCE_MINUS ? a
 										  : (Size) a + b;

@@ -539,8 +539,7 @@ audience_builder_merge(AudienceBuilder *builder, const Audience *audience)
 		CHECK_FOR_INTERRUPTS();
 		chunk_merge(builder, builder_chunk(builder, audience_key(entry)),
 					audience_data(audience, entry), entry->kind,
-					entry->kind == AUDIENCE_RUNS ? entry->nruns
-												 : audience_members(entry));
+					audience_units(entry));
 	}
 }
 
