@@ -41,6 +41,9 @@ extern bool core_numeric_fits_scale(Numeric value, int scale);
 /* currency.c */
 extern int core_currency_minor_unit(const char *code);
 
+/* chance.c */
+extern uint64 core_chance_word(int64 key, int64 seed);
+
 /* cache.c */
 extern void core_cache_register(CoreCache *cache);
 extern bool core_cache_usable(const CoreCache *cache);
