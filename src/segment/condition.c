@@ -694,6 +694,16 @@ set_anniversary(const RuleNode *node, const SegmentTime *time)
 	return set;
 }
 
+/* Returns a set of one range. */
+static SegmentSet
+set_one(int64 first, int64 last)
+{
+	SegmentSet set = {0};
+
+	segment_set_add(&set, first, last);
+	return set;
+}
+
 /* Returns where a condition on a field is true, but for NULL. */
 static SegmentSet
 set_field(const SegmentColumn *column, const RuleNode *node,
@@ -718,17 +728,11 @@ set_field(const SegmentColumn *column, const RuleNode *node,
 			return set_anniversary(node, time);
 		case RULE_CONTAINS:
 		case RULE_STARTS_WITH:
-			if (column->kind == SEGMENT_ENUM)
-				return set_labels(column, node);
-			/* fall through: the key is 1 where the pattern is */
+			return column->kind == SEGMENT_ENUM ? set_labels(column, node)
+												: set_one(1, 1);
 		case RULE_TOP:
 		case RULE_BOTTOM:
-		{
-			SegmentSet set = {0};
-
-			segment_set_add(&set, 1, 1);
-			return set;
-		}
+			return set_one(1, 1);
 		default:
 			return set_compared(column, node, time);
 	}
@@ -738,14 +742,10 @@ set_field(const SegmentColumn *column, const RuleNode *node,
 static SegmentSet
 set_fact(const RuleNode *node)
 {
-	SegmentSet set = {0};
-
 	if (node->kind == RULE_SEGMENT)
-		segment_set_add(&set, 1, 1);
-	else
-		segment_set_add(&set, node->at_least < 0 ? PG_INT64_MIN : node->at_least,
-						node->at_most < 0 ? PG_INT64_MAX : node->at_most);
-	return set;
+		return set_one(1, 1);
+	return set_one(node->at_least < 0 ? PG_INT64_MIN : node->at_least,
+				   node->at_most < 0 ? PG_INT64_MAX : node->at_most);
 }
 
 /* Returns the values for which a condition, or its negation, is true. */

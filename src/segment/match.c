@@ -32,7 +32,7 @@ typedef struct MatchCache
 	bool constant;         /* the rules never change */
 	struct varlena *rules; /* a copy of the argument */
 	uint64 row_type;       /* as the type cache knows it */
-	TupleDesc desc;        /* of the columns that are read */
+	TupleDesc desc;        
 	Datum *values;
 	bool *nulls;
 	SegmentProgram *program; /* NULL: none of the above is valid */
@@ -103,8 +103,6 @@ match_bind(MatchCache *cache, const struct varlena *rules, bool array,
 	cache->program =
 		segment_program_bind(cache->context, segment_source(cache->desc), all,
 							 nrules, !array);
-	/* Columns after the last one that is read are not taken apart. */
-	cache->desc->natts = Min(cache->desc->natts, cache->program->last);
 	cache->values = palloc(Max(cache->desc->natts, 1) * sizeof(Datum));
 	cache->nulls = palloc(Max(cache->desc->natts, 1) * sizeof(bool));
 	MemoryContextSwitchTo(caller);
