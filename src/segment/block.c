@@ -82,9 +82,9 @@ block_runs(SegmentBlock *block)
 	uint32 n = 0;
 
 	if (block->runs == NULL)
-		block->runs = palloc_extended(
-			(block->room / BLOCK_RUN_MIN + 1) * sizeof(SegmentRun),
-			MCXT_ALLOC_HUGE);
+		block->runs = palloc_extended((block->room / BLOCK_RUN_MIN + 1) *
+										  sizeof(SegmentRun),
+									  MCXT_ALLOC_HUGE);
 	for (uint32 row = 0; row < block->n; row++)
 	{
 		if (run != NULL && block->ids[row] == run->id + run->length)
@@ -287,9 +287,8 @@ segment_block_flush(SegmentBlock *block, AudienceBuilder **members)
 		for (int rule = 0; rule < block->nrules; rule++)
 		{
 			CHECK_FOR_INTERRUPTS();
-			block_add_runs(block,
-						   block->bits + (Size) rule * block->room / 64, nruns,
-						   members[rule]);
+			block_add_runs(block, block->bits + (Size) rule * block->room / 64,
+						   nruns, members[rule]);
 		}
 	block->n = 0;
 }

@@ -523,8 +523,8 @@ set_labels(const SegmentColumn *column, const RuleNode *node)
 		const char *found =
 			strstr(NameStr(label->enumlabel), node->values[0].text);
 
-		if (found != NULL && (op == RULE_CONTAINS ||
-							  found == NameStr(label->enumlabel)))
+		if (found != NULL &&
+			(op == RULE_CONTAINS || found == NameStr(label->enumlabel)))
 			segment_set_add(&set, label->oid, label->oid);
 	}
 	ReleaseSysCacheList(labels);
@@ -544,8 +544,9 @@ range_equal(const SegmentColumn *column, const RuleValue *value,
 	if (kind_is_integer(column->kind))
 		return range_integer(value);
 	if (kind_is_time(column->kind))
-		return value->kind == RULE_DURATION ? range_age(column, value, time)
-											: range_moment(column, value, time);
+		return value->kind == RULE_DURATION
+				   ? range_age(column, value, time)
+				   : range_moment(column, value, time);
 	if (column->kind == SEGMENT_BOOL)
 		key = value->text[0] == 't';
 	else if (column->kind == SEGMENT_ENUM)
@@ -586,7 +587,7 @@ set_compared(const SegmentColumn *column, const RuleNode *node,
 
 	/* A greater age is an earlier time. */
 	if (kind_is_time(column->kind) && node->values[0].kind == RULE_DURATION)
-		op = op == RULE_LT	 ? RULE_GT
+		op = op == RULE_LT   ? RULE_GT
 			 : op == RULE_LE ? RULE_GE
 			 : op == RULE_GT ? RULE_LT
 							 : RULE_LE;
@@ -656,10 +657,10 @@ set_months(const RuleNode *node, const SegmentTime *time)
 	for (int i = 0; i < node->nvalues; i++)
 	{
 		const RuleValue *value = &node->values[i];
-		int month = value->kind == RULE_NUMBER			? atoi(value->text)
+		int month = value->kind == RULE_NUMBER         ? atoi(value->text)
 					: strcmp(value->text, "this") == 0 ? now
 					: strcmp(value->text, "last") == 0 ? (now + 10) % 12 + 1
-														 : now % 12 + 1;
+													   : now % 12 + 1;
 
 		segment_set_add(&set, month * 32, month * 32 + 31);
 	}
@@ -675,8 +676,8 @@ static SegmentSet
 set_anniversary(const RuleNode *node, const SegmentTime *time)
 {
 	const RuleDuration *length = &node->values[0].duration;
-	int64 end = segment_time_floor(rule_duration_shift(
-		(int64) time->day * USECS_PER_DAY, length, 1));
+	int64 end = segment_time_floor(
+		rule_duration_shift((int64) time->day * USECS_PER_DAY, length, 1));
 	SegmentSet set = {0};
 
 	/* In eight years every day comes. */
@@ -686,8 +687,7 @@ set_anniversary(const RuleNode *node, const SegmentTime *time)
 		int key = segment_time_calendar(day);
 
 		segment_set_add(&set, key, key);
-		if (key == 2 * 32 + 28 &&
-			segment_time_calendar(day + 1) == 3 * 32 + 1)
+		if (key == 2 * 32 + 28 && segment_time_calendar(day + 1) == 3 * 32 + 1)
 			segment_set_add(&set, key + 1, key + 1);
 	}
 	segment_set_sort(&set);
@@ -756,8 +756,8 @@ segment_condition_set(const SegmentColumn *column, const RuleNode *node,
 	RuleOperator op = node->operator;
 	SegmentSet set;
 
-	if (node->kind == RULE_FIELD && (op == RULE_IS_NULL ||
-									 op == RULE_IS_NOT_NULL))
+	if (node->kind == RULE_FIELD &&
+		(op == RULE_IS_NULL || op == RULE_IS_NOT_NULL))
 	{
 		set = segment_set_all();
 		if ((op == RULE_IS_NULL) != negated)
@@ -766,8 +766,7 @@ segment_condition_set(const SegmentColumn *column, const RuleNode *node,
 	}
 	set = node->kind == RULE_FIELD ? set_field(column, node, time)
 								   : set_fact(node);
-	if (node->kind == RULE_FIELD &&
-		(op == RULE_NE || op == RULE_NOT_IN))
+	if (node->kind == RULE_FIELD && (op == RULE_NE || op == RULE_NOT_IN))
 		negated = !negated;
 	return negated ? segment_set_rest(&set) : set;
 }

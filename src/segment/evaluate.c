@@ -33,14 +33,11 @@ segment_batch_create(const SegmentProgram *program)
 	batch->nulls = palloc_extended(columns * SEGMENT_BATCH,
 								   MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 	/* The code of 16 rows is read at once. */
-	batch->codes =
-		(uint8 *) TYPEALIGN(64, palloc_extended(columns * SEGMENT_BATCH *
-														sizeof(uint16) +
-													64,
-												MCXT_ALLOC_HUGE));
-	batch->masks =
-		palloc_extended(terms * SEGMENT_WORDS * sizeof(uint64),
-						MCXT_ALLOC_HUGE);
+	batch->codes = (uint8 *) TYPEALIGN(
+		64, palloc_extended(columns * SEGMENT_BATCH * sizeof(uint16) + 64,
+							MCXT_ALLOC_HUGE));
+	batch->masks = palloc_extended(terms * SEGMENT_WORDS * sizeof(uint64),
+								   MCXT_ALLOC_HUGE);
 	batch->scratch = AllocSetContextCreate(
 		CurrentMemoryContext, "iaros segment values", ALLOCSET_SMALL_SIZES);
 	return batch;
@@ -60,12 +57,12 @@ segment_batch_put(SegmentBatch *batch, const Datum *values, const bool *nulls)
 		const SegmentColumn *column = &program->columns[i];
 		Size at = (Size) i * SEGMENT_BATCH + row;
 
-		batch->nulls[at] = nulls[column->attno] ||
-								   !segment_column_key(column, program,
-													   values[column->attno],
-													   &batch->keys[at])
-							   ? PG_UINT8_MAX
-							   : 0;
+		batch->nulls[at] =
+			nulls[column->attno] ||
+					!segment_column_key(column, program, values[column->attno],
+										&batch->keys[at])
+				? PG_UINT8_MAX
+				: 0;
 	}
 	MemoryContextSwitchTo(caller);
 	if (!MemoryContextIsEmpty(batch->scratch))
@@ -271,8 +268,8 @@ segment_batch_evaluate(SegmentBatch *batch)
 
 		if (term->kind == SEGMENT_LEAF)
 			mask_leaf(term, &program->columns[term->column],
-					  batch->codes + (Size) term->column * SEGMENT_BATCH *
-										 sizeof(uint16),
+					  batch->codes +
+						  (Size) term->column * SEGMENT_BATCH * sizeof(uint16),
 					  mask);
 		else
 			mask_group(term, batch->masks, mask);
@@ -337,8 +334,8 @@ segment_program_row(SegmentProgram *program, const Datum *values,
 
 		row->codes[i] =
 			nulls[column->attno] ||
-					!segment_column_key(column, program,
-										values[column->attno], &key)
+					!segment_column_key(column, program, values[column->attno],
+										&key)
 				? 0
 				: segment_column_code(column, key);
 	}

@@ -32,7 +32,7 @@ typedef struct MatchCache
 	bool constant;         /* the rules never change */
 	struct varlena *rules; /* a copy of the argument */
 	uint64 row_type;       /* as the type cache knows it */
-	TupleDesc desc;        
+	TupleDesc desc;
 	Datum *values;
 	bool *nulls;
 	SegmentProgram *program; /* NULL: none of the above is valid */
@@ -48,7 +48,8 @@ match_constant(const FmgrInfo *flinfo, int arg)
 	const FuncExpr *call = (const FuncExpr *) flinfo->fn_expr;
 
 	return call != NULL && IsA(call, FuncExpr) &&
-		   list_length(call->args) > arg && IsA(list_nth(call->args, arg), Const);
+		   list_length(call->args) > arg &&
+		   IsA(list_nth(call->args, arg), Const);
 }
 
 /* Returns the cache of a call. */
@@ -100,9 +101,8 @@ match_bind(MatchCache *cache, const struct varlena *rules, bool array,
 	else
 		one = (const SegmentRule *) cache->rules;
 	cache->found = palloc(Max(nrules, 1) * sizeof(int32));
-	cache->program =
-		segment_program_bind(cache->context, segment_source(cache->desc), all,
-							 nrules, !array);
+	cache->program = segment_program_bind(
+		cache->context, segment_source(cache->desc), all, nrules, !array);
 	cache->values = palloc(Max(cache->desc->natts, 1) * sizeof(Datum));
 	cache->nulls = palloc(Max(cache->desc->natts, 1) * sizeof(bool));
 	MemoryContextSwitchTo(caller);

@@ -126,18 +126,16 @@ bind_error_missing(const Bind *bind, const RuleNode *node,
 {
 	char *near = bind_near_names(bind->source, node->fact);
 
-	ereport(
-		ERROR,
-		(errcode(ERRCODE_UNDEFINED_COLUMN),
-		 errmsg("the record has no column \"%s\"", node->fact),
-		 bind_errdetail(bind, place),
-		 near != NULL
-			 ? errhint("Columns with similar names: %s.", near)
-		 : node->kind == RULE_FIELD
-			 ? 0
-			 : errhint("It stands for %s \"%s\".",
-					   node->kind == RULE_EVENT ? "event" : "segment",
-					   node->name)));
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_COLUMN),
+			 errmsg("the record has no column \"%s\"", node->fact),
+			 bind_errdetail(bind, place),
+			 near != NULL ? errhint("Columns with similar names: %s.", near)
+			 : node->kind == RULE_FIELD
+				 ? 0
+				 : errhint("It stands for %s \"%s\".",
+						   node->kind == RULE_EVENT ? "event" : "segment",
+						   node->name)));
 }
 
 /* Raises the error for a name that several columns have. */
@@ -145,10 +143,10 @@ static void
 bind_error_ambiguous(const Bind *bind, const RuleNode *node,
 					 const BindPlace *place)
 {
-	ereport(ERROR, (errcode(ERRCODE_AMBIGUOUS_COLUMN),
-					errmsg("the record has several columns \"%s\"",
-						   node->fact),
-					bind_errdetail(bind, place)));
+	ereport(ERROR,
+			(errcode(ERRCODE_AMBIGUOUS_COLUMN),
+			 errmsg("the record has several columns \"%s\"", node->fact),
+			 bind_errdetail(bind, place)));
 }
 
 /* Returns the column of a name: as it is, else in any case if unique. */
@@ -191,15 +189,14 @@ bind_error_type(const Bind *bind, const RuleNode *node, int attno,
 							   pg_mbcliplen(misfit->text, misfit->length, 100),
 							   misfit->text, node->fact, type),
 						bind_errdetail(bind, place)));
-	ereport(
-		ERROR,
-		(errcode(ERRCODE_DATATYPE_MISMATCH),
-		 node->kind == RULE_FIELD
-			 ? errmsg("operator %s does not fit \"%s\" of type %s",
-					  rule_operator_name(node->operator), node->fact, type)
-			 : errmsg("\"%s\" is of type %s, not %s", node->fact, type,
-					  node->kind == RULE_EVENT ? "bigint" : "boolean"),
-		 bind_errdetail(bind, place)));
+	ereport(ERROR,
+			(errcode(ERRCODE_DATATYPE_MISMATCH),
+			 node->kind == RULE_FIELD
+				 ? errmsg("operator %s does not fit \"%s\" of type %s",
+						  rule_operator_name(node->operator), node->fact, type)
+				 : errmsg("\"%s\" is of type %s, not %s", node->fact, type,
+						  node->kind == RULE_EVENT ? "bigint" : "boolean"),
+			 bind_errdetail(bind, place)));
 }
 
 /* Tells whether a column serves a condition in its use. */
@@ -211,7 +208,7 @@ column_serves(const SegmentColumn *column, const RuleNode *node, int attno,
 		column->nvalues + node->nvalues > COLUMN_VALUES_MAX)
 		return false;
 	return use != SEGMENT_PATTERN ||
-		   (column->prefix == (node->operator == RULE_STARTS_WITH) &&
+		   (column->prefix == (node->operator== RULE_STARTS_WITH) &&
 			column->pattern_length == node->values[0].length &&
 			memcmp(column->pattern, node->values[0].text,
 				   column->pattern_length) == 0);
@@ -230,8 +227,8 @@ column_add(SegmentProgram *program, const RuleNode *node, int attno,
 		program->columns =
 			program->columns == NULL
 				? palloc(program->columns_room * sizeof(SegmentColumn))
-				: repalloc_huge(program->columns, program->columns_room *
-													  sizeof(SegmentColumn));
+				: repalloc_huge(program->columns,
+								program->columns_room * sizeof(SegmentColumn));
 	}
 	column = &program->columns[program->ncolumns];
 	memset(column, 0, sizeof(SegmentColumn));
@@ -241,7 +238,7 @@ column_add(SegmentProgram *program, const RuleNode *node, int attno,
 	column->use = use;
 	if (use == SEGMENT_PATTERN)
 	{
-		column->prefix = node->operator == RULE_STARTS_WITH;
+		column->prefix = node->operator== RULE_STARTS_WITH;
 		column->pattern = node->values[0].text;
 		column->pattern_length = node->values[0].length;
 	}
@@ -312,8 +309,9 @@ node_hash(const RuleNode *node)
 											: 0));
 
 	if (node->fact != NULL)
-		hash = hash_combine(hash, hash_bytes((const unsigned char *) node->fact,
-											 strlen(node->fact)));
+		hash =
+			hash_combine(hash, hash_bytes((const unsigned char *) node->fact,
+										  strlen(node->fact)));
 	for (int i = 0; i < node->nvalues; i++)
 		hash = hash_combine(
 			hash, hash_bytes((const unsigned char *) node->values[i].text,
@@ -337,7 +335,7 @@ node_equal(const RuleNode *a, const RuleNode *b)
 {
 	if (a->kind != b->kind || a->nvalues != b->nvalues ||
 		a->nchildren != b->nchildren ||
-		(a->kind == RULE_FIELD && a->operator != b->operator) ||
+		(a->kind == RULE_FIELD && a->operator!= b->operator) ||
 		(a->kind == RULE_EVENT &&
 		 (a->at_least != b->at_least || a->at_most != b->at_most)) ||
 		(a->fact != NULL && strcmp(a->fact, b->fact) != 0))
@@ -391,8 +389,7 @@ term_room(Bind *bind)
 	if (program->nterms < program->terms_room)
 		return;
 	program->terms_room = room;
-	program->terms =
-		repalloc_huge(program->terms, room * sizeof(SegmentTerm));
+	program->terms = repalloc_huge(program->terms, room * sizeof(SegmentTerm));
 	bind->mask = room * 2 - 1;
 	bind->slots = repalloc_huge(bind->slots, room * 2 * sizeof(int32));
 	memset(bind->slots, -1, room * 2 * sizeof(int32));
@@ -554,9 +551,9 @@ node_set(const SegmentColumn *column, const SegmentMember *member,
 		return segment_condition_set(column, node, member->negated, time);
 	members = palloc(node->nchildren * sizeof(SegmentMember));
 	for (int i = 0; i < node->nchildren; i++)
-		members[i] = (SegmentMember){
-			.node = node->children[i],
-			.negated = member->negated != (node->kind == RULE_NOT)};
+		members[i] = (SegmentMember){.node = node->children[i],
+									 .negated = member->negated !=
+												(node->kind == RULE_NOT)};
 	return members_set(column, (node->kind == RULE_AND) != member->negated,
 					   members, node->nchildren, time);
 }
@@ -653,8 +650,8 @@ column_bound(SegmentProgram *program, SegmentColumn *column)
 		const SegmentTerm *leaf = &program->terms[column->leaves[i]];
 
 		CHECK_FOR_INTERRUPTS();
-		sets[i] = members_set(column, leaf->all, leaf->members,
-							  leaf->nmembers, &program->time);
+		sets[i] = members_set(column, leaf->all, leaf->members, leaf->nmembers,
+							  &program->time);
 	}
 	MemoryContextSwitchTo(lasting);
 	column_cut(column, sets);

@@ -250,8 +250,8 @@ extern bool segment_column_key(const SegmentColumn *column,
 							   const SegmentProgram *program, Datum value,
 							   int64 *key);
 extern void segment_column_codes(const SegmentColumn *column,
-								 const int64 *keys, const uint8 *nulls,
-								 int n, void *codes);
+								 const int64 *keys, const uint8 *nulls, int n,
+								 void *codes);
 
 /* Tells whether codes have one byte. */
 static inline bool

@@ -184,8 +184,8 @@ scan_evaluate(ScanState *state)
 	segment_batch_evaluate(batch);
 	for (int i = 0; i < state->nrules; i++)
 		segment_block_put(state->block, i,
-						  batch->masks + (Size) state->program->roots[i] *
-											 SEGMENT_WORDS);
+						  batch->masks +
+							  (Size) state->program->roots[i] * SEGMENT_WORDS);
 	segment_block_advance(state->block, batch->n);
 	batch->n = 0;
 	if (segment_block_full(state->block))
@@ -205,7 +205,7 @@ scan_finish(ScanState *state)
 static inline uint64
 scan_id(Datum value, Oid type)
 {
-	int64 id = type == INT8OID	 ? DatumGetInt64(value)
+	int64 id = type == INT8OID   ? DatumGetInt64(value)
 			   : type == INT4OID ? DatumGetInt32(value)
 								 : DatumGetInt16(value);
 
@@ -251,11 +251,11 @@ scan_publish(void *sink_state, dsa_area *area)
 	ScanPublished *published;
 
 	scan_finish(state);
-	pointer = dsa_allocate_extended(
-		area,
-		offsetof(ScanPublished, audiences) +
-			(Size) state->nrules * sizeof(dsa_pointer),
-		DSA_ALLOC_HUGE);
+	pointer =
+		dsa_allocate_extended(area,
+							  offsetof(ScanPublished, audiences) +
+								  (Size) state->nrules * sizeof(dsa_pointer),
+							  DSA_ALLOC_HUGE);
 	published = dsa_get_address(area, pointer);
 	published->nrules = state->nrules;
 	for (int i = 0; i < state->nrules; i++)
@@ -273,9 +273,8 @@ scan_merge(void *sink_state, dsa_area *area, dsa_pointer pointer)
 
 	for (int i = 0; i < published->nrules; i++)
 	{
-		audience_builder_merge(
-			state->members[i],
-			dsa_get_address(area, published->audiences[i]));
+		audience_builder_merge(state->members[i],
+							   dsa_get_address(area, published->audiences[i]));
 		dsa_free(area, published->audiences[i]);
 	}
 	dsa_free(area, pointer);
@@ -307,11 +306,10 @@ scan_key(ScanArgs *args, const CoreSource *source, const char *name)
 	args->key_type = getBaseType(type);
 	if (args->key_type != INT2OID && args->key_type != INT4OID &&
 		args->key_type != INT8OID)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATATYPE_MISMATCH),
-				 errmsg("column \"%s\" of the source is of type %s", name,
-						format_type_be(type)),
-				 errdetail("It must be smallint, integer or bigint.")));
+		ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
+						errmsg("column \"%s\" of the source is of type %s",
+							   name, format_type_be(type)),
+						errdetail("It must be smallint, integer or bigint.")));
 }
 
 /* Fills in the wanted columns of a row. */
@@ -363,8 +361,8 @@ scan_open(TupleDesc desc, const NullableDatum *params)
 					? "UTC"
 					: TextDatumGetCString(params[PARAM_ZONE].value))),
 			sizeof(args->zone));
-	args->due = !params[PARAM_DUE].isnull &&
-				DatumGetBool(params[PARAM_DUE].value);
+	args->due =
+		!params[PARAM_DUE].isnull && DatumGetBool(params[PARAM_DUE].value);
 	rows->state = core_source_run(source, &scan_sink, args, args->size);
 	scan_finish(rows->state);
 	rows->rows.n = nrules;

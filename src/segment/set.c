@@ -25,10 +25,10 @@ segment_set_add(SegmentSet *set, int64 first, int64 last)
 	if (set->n == set->room)
 	{
 		set->room = Max(4, set->room * 2);
-		set->ranges = set->ranges == NULL
-						  ? palloc(set->room * sizeof(SegmentRange))
-						  : repalloc(set->ranges,
-									 set->room * sizeof(SegmentRange));
+		set->ranges =
+			set->ranges == NULL
+				? palloc(set->room * sizeof(SegmentRange))
+				: repalloc(set->ranges, set->room * sizeof(SegmentRange));
 	}
 	set->ranges[set->n].first = first;
 	set->ranges[set->n].last = last;

@@ -120,11 +120,11 @@ segment_time(TimestampTz as_of, pg_tz *zone)
 	SegmentTime time = {.as_of = as_of, .zone = zone};
 
 	if (TIMESTAMP_NOT_FINITE(as_of))
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("as_of is \"%s\"",
-							   TIMESTAMP_IS_NOEND(as_of) ? "infinity"
-														 : "-infinity"),
-						errdetail("It must be finite.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("as_of is \"%s\"",
+						TIMESTAMP_IS_NOEND(as_of) ? "infinity" : "-infinity"),
+				 errdetail("It must be finite.")));
 	time.day = (DateADT) segment_time_floor(segment_time_local(as_of, zone));
 	return time;
 }
