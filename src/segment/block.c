@@ -36,6 +36,14 @@ typedef struct BlockId
 #define ST_DEFINE
 #include "lib/sort_template.h"
 
+/* Returns memory that lives as long as the block. */
+static void *
+block_alloc(const SegmentBlock *block, Size size, int flags)
+{
+	return MemoryContextAllocExtended(block->context, size,
+									  flags | MCXT_ALLOC_HUGE);
+}
+
 /* Makes an empty block, the larger the fewer rules there are. */
 SegmentBlock *
 segment_block_create(int nrules)
@@ -45,10 +53,11 @@ segment_block_create(int nrules)
 
 	while (room > BLOCK_ROWS_MIN && room / 8 * nrules > BLOCK_BITS_BYTES)
 		room /= 2;
+	block->context = CurrentMemoryContext;
 	block->nrules = nrules;
 	block->room = room;
-	block->ids = palloc_extended(room * sizeof(uint64), MCXT_ALLOC_HUGE);
-	block->bits = palloc_extended(room / 8 * Max(nrules, 1), MCXT_ALLOC_HUGE);
+	block->ids = block_alloc(block, room * sizeof(uint64), 0);
+	block->bits = block_alloc(block, room / 8 * Max(nrules, 1), 0);
 	return block;
 }
 
@@ -139,8 +148,7 @@ static void
 block_spread_room(SegmentBlock *block, Size words)
 {
 	if (block->places == NULL)
-		block->places =
-			palloc_extended(block->room * sizeof(uint32), MCXT_ALLOC_HUGE);
+		block->places = block_alloc(block, block->room * sizeof(uint32), 0);
 	if (block->spread_room >= words)
 		return;
 	if (block->spread != NULL)
@@ -149,10 +157,10 @@ block_spread_room(SegmentBlock *block, Size words)
 		pfree(block->summary);
 	}
 	block->spread_room = words;
-	block->spread = palloc_extended(TYPEALIGN(64, words) * sizeof(uint64),
-									MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
-	block->summary = palloc_extended((words / 4096 + 1) * sizeof(uint64),
-									 MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	block->spread = block_alloc(block, TYPEALIGN(64, words) * sizeof(uint64),
+								MCXT_ALLOC_ZERO);
+	block->summary = block_alloc(block, (words / 4096 + 1) * sizeof(uint64),
+								 MCXT_ALLOC_ZERO);
 }
 
 /* Puts the bits of a rule at their places. */
@@ -227,8 +235,7 @@ block_rank(SegmentBlock *block)
 		palloc_extended(block->n * sizeof(BlockId), MCXT_ALLOC_HUGE);
 
 	if (block->ranked == NULL)
-		block->ranked =
-			palloc_extended(block->room * sizeof(uint64), MCXT_ALLOC_HUGE);
+		block->ranked = block_alloc(block, block->room * sizeof(uint64), 0);
 	for (uint32 row = 0; row < block->n; row++)
 		ids[row] = (BlockId){.id = block->ids[row], .row = row};
 	block_sort(ids, block->n);

@@ -20,6 +20,7 @@ typedef struct SegmentRun
 
 typedef struct SegmentBlock
 {
+	MemoryContext context;
 	int nrules;
 	uint32 room; /* rows, a multiple of those of a batch */
 	uint32 n;
