@@ -91,9 +91,8 @@ block_runs(SegmentBlock *block)
 	uint32 n = 0;
 
 	if (block->runs == NULL)
-		block->runs = palloc_extended((block->room / BLOCK_RUN_MIN + 1) *
-										  sizeof(SegmentRun),
-									  MCXT_ALLOC_HUGE);
+		block->runs = block_alloc(
+			block, (block->room / BLOCK_RUN_MIN + 1) * sizeof(SegmentRun), 0);
 	for (uint32 row = 0; row < block->n; row++)
 	{
 		if (run != NULL && block->ids[row] == run->id + run->length)
