@@ -47,6 +47,13 @@ segment_block_id(SegmentBlock *block, int i, uint64 id)
 	block->ids[block->n + i] = id;
 }
 
+/* Returns the ids of the rows after those of the block. */
+static inline const uint64 *
+segment_block_ids(const SegmentBlock *block)
+{
+	return block->ids + block->n;
+}
+
 /* Sets the bits of the rows after those of the block for a rule. */
 static inline void
 segment_block_put(SegmentBlock *block, int rule, const uint64 *mask)

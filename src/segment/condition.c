@@ -409,8 +409,8 @@ range_moment(const SegmentColumn *column, const RuleValue *value,
 }
 
 /* Returns so many units of a duration. */
-static RuleDuration
-duration_units(const RuleDuration *duration, int64 units)
+RuleDuration
+segment_duration(const RuleDuration *duration, int64 units)
 {
 	RuleDuration length = {.count = units, .unit = duration->unit};
 
@@ -477,7 +477,7 @@ static int64
 key_aged(const SegmentColumn *column, const SegmentTime *time,
 		 const RuleDuration *unit, int64 units)
 {
-	RuleDuration age = duration_units(unit, units);
+	RuleDuration age = segment_duration(unit, units);
 
 	return key_upto(column, time_moved(column, time, &age, -1));
 }

@@ -223,6 +223,8 @@ extern bool segment_condition_fits(const RuleNode *node, SegmentKind kind,
 extern bool segment_condition_timed(const RuleNode *node, SegmentKind kind);
 extern void segment_condition_learn(SegmentColumn *column,
 									const RuleNode *node);
+extern RuleDuration segment_duration(const RuleDuration *duration,
+									 int64 units);
 extern void segment_column_settle(SegmentColumn *column);
 extern SegmentSet segment_condition_set(const SegmentColumn *column,
 										const RuleNode *node, bool negated,

@@ -14,6 +14,7 @@
 #include "miscadmin.h"
 #include "segment/audience.h"
 #include "segment/block.h"
+#include "segment/due.h"
 #include "segment/program.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -47,7 +48,8 @@ typedef struct ScanArgs
 	TimestampTz as_of;
 	char zone[TZ_STRLEN_MAX + 1];
 	bool due;
-	int key; /* number of the column of ids, from 0 */
+	int due_at; /* number of the column of that name, from 0, or -1 */
+	int key;    /* and of the column of ids */
 	Oid key_type;
 	int natts;
 	int nrules;
@@ -59,6 +61,8 @@ typedef struct ScanState
 	SegmentProgram *program;
 	SegmentBatch *batch;
 	SegmentBlock *block;
+	SegmentDue *due; /* NULL: not asked for */
+	int due_at;
 	int key;
 	Oid key_type;
 	int last; /* columns up to this one are read */
@@ -66,11 +70,11 @@ typedef struct ScanState
 	AudienceBuilder **members; /* by rule */
 } ScanState;
 
-/* What workers publish. */
+/* What workers publish: members of rules, then what is due by day. */
 typedef struct ScanPublished
 {
-	int nrules;
-	dsa_pointer audiences[FLEXIBLE_ARRAY_MEMBER];
+	int n;
+	dsa_pointer audiences[FLEXIBLE_ARRAY_MEMBER]; /* invalid for none */
 } ScanPublished;
 
 /* The rows of a call. */
@@ -78,6 +82,7 @@ typedef struct ScanRows
 {
 	CoreRows rows;
 	ScanState *state;
+	int days[SEGMENT_DUE_DAYS + 1]; /* on which something is due */
 } ScanRows;
 
 /* Where the types of the columns are in the arguments. */
@@ -172,6 +177,10 @@ scan_begin(const void *bytes, double rows)
 	state->members = palloc(Max(args->nrules, 1) * sizeof(AudienceBuilder *));
 	for (int i = 0; i < args->nrules; i++)
 		state->members[i] = audience_builder_create(CurrentMemoryContext);
+	state->due_at = args->due_at;
+	state->last = Max(state->last, args->due_at + 1);
+	if (args->due)
+		state->due = segment_due_create(state->program);
 	return state;
 }
 
@@ -182,6 +191,8 @@ scan_evaluate(ScanState *state)
 	SegmentBatch *batch = state->batch;
 
 	segment_batch_evaluate(batch);
+	if (state->due != NULL)
+		segment_due_add(state->due, batch, segment_block_ids(state->block));
 	for (int i = 0; i < state->nrules; i++)
 		segment_block_put(state->block, i,
 						  batch->masks +
@@ -224,19 +235,32 @@ scan_receive(void *sink_state, TupleTableSlot *slot)
 		return;
 	segment_block_id(state->block, batch->n,
 					 scan_id(slot->tts_values[state->key], state->key_type));
+	if (state->due_at >= 0 && !slot->tts_isnull[state->due_at])
+		segment_due_note(state->due, batch->n,
+						 DatumGetTimestampTz(slot->tts_values[state->due_at]));
 	segment_batch_put(batch, slot->tts_values, slot->tts_isnull);
 	if (batch->n == SEGMENT_BATCH)
 		scan_evaluate(state);
+}
+
+/* Returns how many audiences a state may have. */
+static inline int
+scan_audiences(const ScanState *state)
+{
+	return state->nrules + (state->due != NULL ? SEGMENT_DUE_DAYS + 1 : 0);
 }
 
 /* Puts an audience into shared memory. */
 static dsa_pointer
 scan_publish_audience(AudienceBuilder *builder, dsa_area *area)
 {
-	Audience *audience = audience_builder_finish(builder);
-	dsa_pointer published =
-		dsa_allocate_extended(area, VARSIZE(audience), DSA_ALLOC_HUGE);
+	Audience *audience;
+	dsa_pointer published;
 
+	if (builder == NULL)
+		return InvalidDsaPointer;
+	audience = audience_builder_finish(builder);
+	published = dsa_allocate_extended(area, VARSIZE(audience), DSA_ALLOC_HUGE);
 	memcpy(dsa_get_address(area, published), audience, VARSIZE(audience));
 	pfree(audience);
 	return published;
@@ -247,20 +271,20 @@ static dsa_pointer
 scan_publish(void *sink_state, dsa_area *area)
 {
 	ScanState *state = sink_state;
-	dsa_pointer pointer;
-	ScanPublished *published;
+	int n = scan_audiences(state);
+	dsa_pointer pointer = dsa_allocate_extended(
+		area,
+		offsetof(ScanPublished, audiences) + (Size) n * sizeof(dsa_pointer),
+		DSA_ALLOC_HUGE);
+	ScanPublished *published = dsa_get_address(area, pointer);
 
 	scan_finish(state);
-	pointer =
-		dsa_allocate_extended(area,
-							  offsetof(ScanPublished, audiences) +
-								  (Size) state->nrules * sizeof(dsa_pointer),
-							  DSA_ALLOC_HUGE);
-	published = dsa_get_address(area, pointer);
-	published->nrules = state->nrules;
-	for (int i = 0; i < state->nrules; i++)
-		published->audiences[i] =
-			scan_publish_audience(state->members[i], area);
+	published->n = n;
+	for (int i = 0; i < n; i++)
+		published->audiences[i] = scan_publish_audience(
+			i < state->nrules ? state->members[i]
+							  : segment_due_day(state->due, i - state->nrules),
+			area);
 	return pointer;
 }
 
@@ -271,11 +295,18 @@ scan_merge(void *sink_state, dsa_area *area, dsa_pointer pointer)
 	ScanState *state = sink_state;
 	ScanPublished *published = dsa_get_address(area, pointer);
 
-	for (int i = 0; i < published->nrules; i++)
+	for (int i = 0; i < published->n; i++)
 	{
-		audience_builder_merge(state->members[i],
-							   dsa_get_address(area, published->audiences[i]));
-		dsa_free(area, published->audiences[i]);
+		dsa_pointer audience = published->audiences[i];
+
+		if (!DsaPointerIsValid(audience))
+			continue;
+		audience_builder_merge(
+			i < state->nrules
+				? state->members[i]
+				: segment_due_open(state->due, i - state->nrules),
+			dsa_get_address(area, audience));
+		dsa_free(area, audience);
 	}
 	dsa_free(area, pointer);
 }
@@ -312,20 +343,65 @@ scan_key(ScanArgs *args, const CoreSource *source, const char *name)
 						errdetail("It must be smallint, integer or bigint.")));
 }
 
+/* Finds the column that says when something else of a row may change. */
+static void
+scan_due_at(ScanArgs *args, const CoreSource *source)
+{
+	Oid type;
+
+	args->due_at = args->due ? core_source_attno(source, "due_at") - 1 : -1;
+	if (args->due_at < 0)
+		return;
+	type = TupleDescAttr(source->desc, args->due_at)->atttypid;
+	if (getBaseType(type) != TIMESTAMPTZOID)
+		ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
+						errmsg("column \"%s\" of the source is of type %s",
+							   "due_at", format_type_be(type)),
+						errdetail("It must be timestamp with time zone.")));
+}
+
 /* Fills in the wanted columns of a row. */
 static void
 scan_get(const CoreRows *rows, uint64 i, const bool *wanted, Datum *values,
 		 bool *nulls)
 {
-	const ScanState *state = ((const ScanRows *) rows)->state;
+	const ScanRows *scan = (const ScanRows *) rows;
+	const ScanState *state = scan->state;
+	bool due = i >= state->nrules;
+	int day = due ? scan->days[i - state->nrules] : 0;
 
-	nulls[COLUMN_RULE] = false;
+	nulls[COLUMN_RULE] = due;
 	values[COLUMN_RULE] = Int32GetDatum((int32) i + 1);
-	nulls[COLUMN_DUE_ON] = true;
+	nulls[COLUMN_DUE_ON] = !due;
+	if (due)
+		values[COLUMN_DUE_ON] =
+			DateADTGetDatum(segment_due_date(state->due, day));
 	nulls[COLUMN_MEMBERS] = !wanted[COLUMN_MEMBERS];
 	if (wanted[COLUMN_MEMBERS])
-		values[COLUMN_MEMBERS] =
-			AudiencePGetDatum(audience_builder_finish(state->members[i]));
+		values[COLUMN_MEMBERS] = AudiencePGetDatum(audience_builder_finish(
+			due ? segment_due_day(state->due, day) : state->members[i]));
+}
+
+/* Counts the rows of a call. */
+static void
+scan_rows(ScanRows *rows)
+{
+	const ScanState *state = rows->state;
+	int ndays = 0;
+
+	for (int day = 0; state->due != NULL && day <= SEGMENT_DUE_DAYS; day++)
+		if (segment_due_day(state->due, day) != NULL)
+			rows->days[ndays++] = day;
+	rows->rows.n = state->nrules + ndays;
+	rows->rows.get = scan_get;
+}
+
+/* Returns the time zone of a call as workers know it. */
+static const char *
+scan_zone(const NullableDatum *zone)
+{
+	return pg_get_timezone_name(
+		segment_zone(zone->isnull ? "UTC" : TextDatumGetCString(zone->value)));
 }
 
 /* Opens segment_scan(): evaluates the rules on all rows of the source. */
@@ -355,19 +431,14 @@ scan_open(TupleDesc desc, const NullableDatum *params)
 	args->as_of = params[PARAM_AS_OF].isnull
 					  ? GetCurrentTransactionStartTimestamp()
 					  : DatumGetTimestampTz(params[PARAM_AS_OF].value);
-	strlcpy(args->zone,
-			pg_get_timezone_name(segment_zone(
-				params[PARAM_ZONE].isnull
-					? "UTC"
-					: TextDatumGetCString(params[PARAM_ZONE].value))),
-			sizeof(args->zone));
+	strlcpy(args->zone, scan_zone(&params[PARAM_ZONE]), sizeof(args->zone));
 	args->due =
 		!params[PARAM_DUE].isnull && DatumGetBool(params[PARAM_DUE].value);
+	scan_due_at(args, source);
 	rows->state = core_source_run(source, &scan_sink, args, args->size);
 	scan_finish(rows->state);
-	rows->rows.n = nrules;
+	scan_rows(rows);
 	rows->rows.workers = source->workers;
-	rows->rows.get = scan_get;
 	return &rows->rows;
 }
 
