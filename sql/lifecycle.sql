@@ -118,25 +118,15 @@ CREATE FUNCTION @extschema@.lifecycle_condition_sql(measure text, range jsonb, g
 DECLARE
     m record;
     form text;
-    nearest text;
 BEGIN
     SELECT l.kind, l.expression INTO m FROM iaros.lifecycle_measures() l
     WHERE l.measure = lifecycle_condition_sql.measure;
     IF NOT FOUND THEN
-        -- Names are made of words: the more in common, the nearer.
-        SELECT string_agg(n.measure, ', ' ORDER BY n.alike DESC, n.measure) INTO nearest
-        FROM (SELECT l.measure, a.alike
-              FROM iaros.lifecycle_measures() l
-              CROSS JOIN LATERAL (SELECT count(*) AS alike
-                  FROM unnest(string_to_array(l.measure, '_')) AS own(word),
-                      regexp_split_to_table(lower(left(lifecycle_condition_sql.measure, 64)), '[^a-z0-9]+') AS given(word)
-                  WHERE given.word <> '' AND (starts_with(own.word, given.word) OR starts_with(given.word, own.word))) a
-              WHERE a.alike > 0
-              ORDER BY a.alike DESC, abs(length(l.measure) - length(lifecycle_condition_sql.measure)), l.measure LIMIT 3) n;
         RAISE EXCEPTION USING
             ERRCODE = 'undefined_object',
             MESSAGE = format('measure "%s" does not exist', left(measure, 64)),
-            HINT = coalesce('Nearest: ' || nearest || '.', 'List them with SELECT * FROM iaros.lifecycle_measures().');
+            HINT = coalesce(iaros.name_hint(measure, ARRAY(SELECT l.measure FROM iaros.lifecycle_measures() l)),
+                'List them with SELECT * FROM iaros.lifecycle_measures().');
     END IF;
     PERFORM iaros.lifecycle_range_check(measure, range);
     IF m.kind = 'age' THEN
