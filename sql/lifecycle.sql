@@ -527,12 +527,7 @@ BEGIN
     PERFORM iaros.install_check();
     -- Beside other calls for other customers, but not beside a refresh.
     PERFORM pg_advisory_xact_lock_shared(hashtextextended('iaros.lifecycle_refresh', 0));
-    ids := ARRAY(
-        SELECT u.id FROM unnest(customer_ids) AS u(id) WHERE u.id IS NOT NULL
-        UNION
-        SELECT a.master_id FROM iaros.customer_alias a
-        WHERE a.customer_id IN (SELECT u.id FROM unnest(customer_ids) AS u(id)));
-    PERFORM FROM iaros.customer c WHERE c.customer_id = ANY (ids) ORDER BY c.customer_id FOR NO KEY UPDATE;
+    ids := iaros.customer_lock(customer_ids);
     RETURN iaros.lifecycle_write(ids, as_of);
 END $$;
 COMMENT ON FUNCTION @extschema@.lifecycle_apply(bigint[], timestamptz) IS
