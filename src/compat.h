@@ -48,6 +48,22 @@ extern PGDLLEXPORT void _PG_init(void);
 		(void) (context);                                                     \
 		ereport(ERROR, __VA_ARGS__);                                          \
 	} while (0)
+
+/* Semantic actions of the JSON parser tell how they went from 16 on. */
+#define JsonActionResult void
+#define JSON_ACTION_RETURN() return
+#else
+#define JsonActionResult JsonParseErrorType
+#define JSON_ACTION_RETURN() return JSON_SUCCESS
+#endif
+
+/* A lexer of JSON that takes escapes out of texts. */
+#if PG_VERSION_NUM < 170000
+#define JsonLexContextCreate(json, length, encoding)                          \
+	makeJsonLexContextCstringLen(json, length, encoding, true)
+#else
+#define JsonLexContextCreate(json, length, encoding)                          \
+	makeJsonLexContextCstringLen(NULL, json, length, encoding, true)
 #endif
 
 #endif /* IAROS_COMPAT_H */

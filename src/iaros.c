@@ -7,6 +7,8 @@
 #include "profile/feature.h"
 #include "profile/profile.h"
 #include "rfm/rfm.h"
+#include "segment/audience.h"
+#include "segment/program.h"
 
 PG_MODULE_MAGIC;
 
@@ -21,4 +23,6 @@ _PG_init(void)
 	profile_init();
 	feature_init();
 	rfm_init();
+	audience_init();
+	segment_init();
 }

@@ -18,6 +18,7 @@
 #include <math.h>
 
 #include "catalog/pg_type.h"
+#include "core/core.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "utils/array.h"
@@ -98,6 +99,16 @@ next_word(ChanceDraw *draw)
 	uint32 word = draw->next_word++;
 
 	return word == 0 ? draw->base : mix_in(draw->base, word);
+}
+
+/*
+ * The word of draw 0, of which chance() shows the upper 53 bits; different
+ * for each key of a seed.
+ */
+uint64
+core_chance_word(int64 key, int64 seed)
+{
+	return start_draw(key, seed, 0).base;
 }
 
 /* The next number of a draw, from [0, 1): a multiple of 2^-53. */

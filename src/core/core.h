@@ -35,10 +35,14 @@ extern void core_init(void);
 
 /* numeric.c */
 extern bool core_numeric_scaled(Numeric value, int scale, int64 *result);
+extern int64 core_numeric_key(Numeric value, int scale);
 extern bool core_numeric_fits_scale(Numeric value, int scale);
 
 /* currency.c */
 extern int core_currency_minor_unit(const char *code);
+
+/* chance.c */
+extern uint64 core_chance_word(int64 key, int64 seed);
 
 /* cache.c */
 extern void core_cache_register(CoreCache *cache);

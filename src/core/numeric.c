@@ -34,6 +34,11 @@
 /* So many base 10000 digits always fit 64 bits. */
 #define NUM_WHOLE_DIGITS 4
 
+#define NUM_MINUS_INFINITY 0xF000
+
+/* Keys of numbers up to here have room for one bit more. */
+#define NUM_KEY_MAX (INT64CONST(1) << 61)
+
 /* Bounds of the scale in SQL, those of numeric itself. */
 #define NUM_SCALE_MAX NUMERIC_MAX_SCALE
 #define NUM_SCALE_MIN (-NUMERIC_MAX_SCALE)
@@ -188,6 +193,80 @@ core_numeric_scaled(Numeric value, int scale, int64 *result)
 		return false;
 	*result = view.negative ? sum : -sum;
 	return true;
+}
+
+/* Returns the key of a value that is not finite. */
+static int64
+num_key_special(Numeric value)
+{
+	uint16 header = num_word(VARDATA_ANY(value));
+
+	return header == NUM_MINUS_INFINITY ? PG_INT64_MIN : PG_INT64_MAX;
+}
+
+/* Returns the key of a number whose magnitude is scaled, + more below. */
+static inline int64
+num_key(bool negative, int64 scaled, bool more)
+{
+	if (scaled > NUM_KEY_MAX)
+		return negative ? PG_INT64_MIN : PG_INT64_MAX;
+	return negative ? -2 * scaled - more : 2 * scaled + more;
+}
+
+/* The same for numbers of any size. */
+static int64
+num_key_slow(const NumericView *view, int scale)
+{
+	int64 sum = 0;
+	int i;
+
+	for (i = 0; i < view->ndigits; i++)
+	{
+		int kept;
+		int lost;
+		int width = num_split(view, i, scale, &kept, &lost);
+
+		if (pg_mul_s64_overflow(sum, num_pow10[width], &sum) ||
+			pg_add_s64_overflow(sum, kept, &sum))
+			return num_key(view->negative, PG_INT64_MAX, false);
+		for (int j = i + 1; width < NUM_BASE_DIGITS && j < view->ndigits; j++)
+			lost |= num_digit(view, j);
+		if (width < NUM_BASE_DIGITS)
+			return num_key(view->negative, sum, lost != 0);
+	}
+	if (!num_shift(&sum, NUM_BASE_DIGITS * (view->weight - i + 1) + scale))
+		sum = PG_INT64_MAX;
+	return num_key(view->negative, sum, false);
+}
+
+/*
+ * Returns a key in the order of numbers: 2 * floor(value * 10^scale), + 1
+ * when value has digits below the scale. Numbers beyond 2^61 at that scale
+ * have the keys of the infinities of their sign, and NaN that of Infinity.
+ */
+int64
+core_numeric_key(Numeric value, int scale)
+{
+	NumericView view;
+	int ndigits;
+	int64 sum = 0;
+	int i = 0;
+	bool more = false;
+
+	if (!num_open(value, &view))
+		return num_key_special(value);
+	/* Base 10000 digits down to the scale, see num_scaled_whole(). */
+	ndigits = view.weight + 1 + scale / NUM_BASE_DIGITS;
+	if (scale % NUM_BASE_DIGITS != 0 || ndigits > NUM_WHOLE_DIGITS ||
+		ndigits < 0)
+		return num_key_slow(&view, scale);
+	for (; i < view.ndigits && i < ndigits; i++)
+		sum = sum * NUM_BASE + num_digit(&view, i);
+	for (; i < ndigits; i++)
+		sum *= NUM_BASE;
+	for (; i < view.ndigits && !more; i++)
+		more = num_digit(&view, i) != 0;
+	return num_key(view.negative, sum, more);
 }
 
 /*

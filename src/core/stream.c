@@ -207,20 +207,31 @@ stream_hook(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry *rte)
 	rel->pathlist = list_make1(path);
 }
 
-/* Describes the rows of a function: as declared, or as the query says. */
+/*
+ * Describes the rows of a function: as declared, as the query says, or the
+ * one column of a function of values.
+ */
 static TupleDesc
 stream_desc(const RangeTblFunction *function)
 {
 	TupleDesc desc;
+	Oid type;
 
 	if (function->funccolnames != NIL)
 		return BuildDescFromLists(
 			function->funccolnames, function->funccoltypes,
 			function->funccoltypmods, function->funccolcollations);
-	if (get_expr_result_type(function->funcexpr, NULL, &desc) !=
-		TYPEFUNC_COMPOSITE)
-		elog(ERROR, "a function of rows must return rows");
-	return desc;
+	switch (get_expr_result_type(function->funcexpr, &type, &desc))
+	{
+		case TYPEFUNC_COMPOSITE:
+			return desc;
+		case TYPEFUNC_SCALAR:
+			desc = CreateTemplateTupleDesc(1);
+			TupleDescInitEntry(desc, 1, "value", type, -1, 0);
+			return desc;
+		default:
+			elog(ERROR, "a function of rows must return rows");
+	}
 }
 
 /* Lists all columns of the function as what the node returns. */

@@ -14,13 +14,15 @@
 /* One flat little-endian layout, used in place; audience.c describes it. */
 typedef struct Audience Audience;
 
-#define DatumGetAudienceP(datum) ((Audience *) PG_DETOAST_DATUM(datum))
+#define DatumGetAudienceP(datum) audience_from_datum(datum)
 #define AudiencePGetDatum(audience) PointerGetDatum(audience)
 #define PG_GETARG_AUDIENCE_P(n) DatumGetAudienceP(PG_GETARG_DATUM(n))
 #define PG_RETURN_AUDIENCE_P(audience) PG_RETURN_POINTER(audience)
 
 /* A set that grows: ids come in any order, fast when they ascend. */
 typedef struct AudienceBuilder AudienceBuilder;
+
+extern void audience_init(void);
 
 /* build.c */
 extern AudienceBuilder *audience_builder_create(MemoryContext context);
@@ -35,10 +37,14 @@ extern Size audience_builder_memory(const AudienceBuilder *builder);
 /* The flat form, palloc'd in the current context; the builder stays. */
 extern Audience *audience_builder_finish(AudienceBuilder *builder);
 
-/* audience.c */
+/* audience_agg.c: flat and in memory, not to be changed. */
+extern Audience *audience_from_datum(Datum datum);
+
+/* audience_set.c */
 extern uint64 audience_cardinality(const Audience *audience);
 extern Audience *audience_union(const Audience *a, const Audience *b);
-/* Raises the error for an id that is NULL-free but below 0. */
+
+/* audience.c: raises the error for an id that is NULL-free but below 0. */
 extern uint64 audience_id_check(int64 id);
 
 #endif /* IAROS_SEGMENT_AUDIENCE_H */

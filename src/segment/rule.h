@@ -17,7 +17,14 @@
 #define RULE_DEPTH_MAX 20    /* groups in groups */
 #define RULE_LIST_MAX 1000   /* values of IN */
 #define RULE_VALUE_MAX 1000  /* bytes of a text */
-#define RULE_NODES_MAX 10000 /* conditions and groups, after replacing */
+#define RULE_NAME_MAX 63     /* bytes of a field, kind of event or property */
+#define RULE_SEGMENT_MAX 400 /* bytes of the name of a segment */
+#define RULE_KEYS_MAX 100    /* properties of where */
+
+/* Bounds of what segment_rule_replace() and its like make. */
+#define RULE_NODES_MAX 10000   /* conditions and groups */
+#define RULE_LEVELS_MAX 100    /* groups in groups */
+#define RULE_BYTES_MAX 1048576 /* of the stored form */
 
 typedef enum RuleKind
 {
@@ -61,7 +68,12 @@ typedef enum RuleValueKind
 	RULE_DURATION, /* a text of that form, such as 30 days */
 } RuleValueKind;
 
-/* A length of time: months are of the calendar, the rest is exact. */
+/*
+ * A length of time: months are of the calendar, the rest is exact. After <,
+ * >=, WITHIN, BEFORE, NEXT and ANNIVERSARY only the length counts, and is
+ * written in the largest unit but weeks that divides it; after the other
+ * operators the unit is that of the age in whole units, and is kept.
+ */
 typedef struct RuleDuration
 {
 	int32 months;
@@ -70,10 +82,23 @@ typedef struct RuleDuration
 	char unit;   /* s, m (minutes), h, d, w, M (months), y */
 } RuleDuration;
 
+/* A day or a time as rules write them. */
+typedef struct RuleMoment
+{
+	bool day;     /* no time of day: the day as a whole */
+	bool zoned;   /* at is UTC; else local time of the zone of the question */
+	Timestamp at; /* the time, or the start of the day */
+} RuleMoment;
+
 typedef struct RuleValue
 {
 	RuleValueKind kind;
-	const char *text; /* canonical; true, false or decimal digits too */
+	/*
+	 * Canonical; also of booleans and numbers. After =, !=, IN and NOT IN a
+	 * text is as written, even if it reads as a duration, a day or a time,
+	 * since the column may be a text.
+	 */
+	const char *text;
 	int length;
 	RuleDuration duration; /* of RULE_DURATION */
 } RuleValue;
@@ -122,16 +147,31 @@ typedef struct SegmentRule
 #define PG_GETARG_SEGMENT_RULE_P(n) DatumGetSegmentRuleP(PG_GETARG_DATUM(n))
 #define PG_RETURN_SEGMENT_RULE_P(rule) PG_RETURN_POINTER(rule)
 
-/* json.c: JSON text to a tree that is not yet canonical. */
+/* rule_parse.c: JSON text to a tree that is not yet canonical. */
 extern RuleNode *rule_parse(const char *json, int length);
 
-/* rule.c */
+/* rule.c; a tree points into a copy of the rule in the current context. */
 extern SegmentRule *rule_make(RuleNode *tree); /* canonical and flat */
 extern RuleNode *rule_tree(const SegmentRule *rule);
+extern void rule_check_size(int nnodes, int depth, Size size);
 extern char *rule_json(const RuleNode *node); /* canonical JSON */
+/* Of the fact that a condition reads, not of a group. */
+extern char *rule_fact_json(const RuleNode *node);
+/* JSON of where; NULL without properties, which are IN conditions. */
+extern char *rule_condition_json(RuleNode **properties, int n);
 extern const char *rule_operator_name(RuleOperator operator);
+
+/* rule_value.c */
 extern bool rule_duration_parse(const char *text, int length,
 								RuleDuration *duration);
+extern void rule_duration_shorten(RuleDuration *duration);
+extern char *rule_duration_text(const RuleDuration *duration);
+extern bool rule_moment_parse(const char *text, int length,
+							  RuleMoment *moment);
+extern char *rule_moment_text(const RuleMoment *moment);
+extern char *rule_number_text(const char *number);
+extern int rule_number_compare(const char *a, const char *b);
+extern bool rule_ordered(const RuleValue *low, const RuleValue *high);
 /* as_of minus (sign -1) or plus (sign 1) a duration; months in UTC. */
 extern TimestampTz rule_duration_shift(TimestampTz as_of,
 									   const RuleDuration *duration, int sign);

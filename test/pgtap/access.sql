@@ -57,6 +57,8 @@ BEGIN
                 WHEN t.typname = 'regclass' THEN '''pg_class'''
                 WHEN t.typname = 'inet' THEN '''127.0.0.1'''
                 WHEN t.typname IN ('rfm_state', 'profile_state') THEN 'NULL'
+                WHEN t.typname = 'segment_rule' THEN '''{"segment": "x"}'''
+                WHEN t.typname = 'audience' THEN '''{1,2}'''
                 ELSE '''x''' END || '::' || t.oid::regtype, ', ' ORDER BY u.n)
              FROM unnest(p.proargtypes::oid[], p.proargnames[1:p.pronargs]) WITH ORDINALITY AS u(typ, name, n)
              JOIN pg_type t ON t.oid = u.typ) AS args

@@ -29,6 +29,8 @@ BEGIN
                 WHEN t.typname = 'uuid' THEN '''00000000-0000-0000-0000-000000000000'''
                 WHEN t.typname = 'inet' THEN '''127.0.0.1'''
                 WHEN t.typname IN ('rfm_state', 'profile_state') THEN 'NULL'
+                WHEN t.typname = 'segment_rule' THEN '''{"segment": "x"}'''
+                WHEN t.typname = 'audience' THEN '''{1,2}'''
                 ELSE '''x''' END || '::' || t.oid::regtype, ', ' ORDER BY u.n)
              FROM unnest(p.proargtypes::oid[]) WITH ORDINALITY AS u(typ, n)
              JOIN pg_type t ON t.oid = u.typ) AS args
