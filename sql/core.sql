@@ -102,6 +102,24 @@ END $$;
 COMMENT ON PROCEDURE @extschema@.install() IS
 'Makes the tables, views, triggers and shipped rows of iaros in schema iaros, owned by the caller, who must own the schema. Safe to run again; run it after ALTER EXTENSION iaros UPDATE. All or nothing in one transaction.';
 
+-- Kernel: names -----------------------------------------------------------
+
+CREATE FUNCTION @extschema@.name_nearest(
+    name text,
+    names text[],
+    at_most integer DEFAULT 3)
+    RETURNS text[]
+    AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION @extschema@.name_nearest(text, text[], integer) IS
+'Returns those of some names that are alike to one that is not among them, at most so many, the nearest first: the fewest letters changed, added or left out (Levenshtein, at most half of the longer name), then the length more alike, then the first in the array. A name of three letters or more at the beginning or the end of another counts as one change; so does what comes before the first dot, if that makes the rest nearer. Capitals A to Z are as small letters; 64 characters are compared. NULL for none that is alike and for NULL; elements that are NULL are passed over. O(names).';
+
+CREATE FUNCTION @extschema@.name_hint(name text, names text[]) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN 'Nearest: ' || (SELECT string_agg('"' || n.name || '"', ', ' ORDER BY n.i)
+                           FROM unnest(@extschema@.name_nearest(name, names)) WITH ORDINALITY AS n(name, i)) || '.';
+COMMENT ON FUNCTION @extschema@.name_hint(text, text[]) IS
+'Returns the hint of an error about a name that does not exist: Nearest: "a", "b"., the three nearest of those that do, as name_nearest(). NULL when none is alike. O(names).';
+
 -- Engine: sources of rows -------------------------------------------------
 
 CREATE FUNCTION @extschema@.source_query(source text) RETURNS text

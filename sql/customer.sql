@@ -116,6 +116,26 @@ END $$;
 COMMENT ON FUNCTION @extschema@.customer_resolve(bigint) IS
 'Returns the customer that an alias stands for, or the argument itself. Aliases never chain, so this is one look-up.';
 
+CREATE FUNCTION @extschema@.customer_lock(customer_ids bigint[]) RETURNS bigint[]
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+DECLARE
+    ids bigint[];
+BEGIN
+    PERFORM iaros.install_check();
+    ids := ARRAY(
+        SELECT u.id FROM unnest(customer_ids) AS u(id) WHERE u.id IS NOT NULL
+        UNION
+        SELECT a.master_id FROM iaros.customer_alias a WHERE a.customer_id = ANY (customer_ids)
+        ORDER BY 1);
+    PERFORM FROM iaros.customer c WHERE c.customer_id = ANY (ids)
+    ORDER BY c.customer_id FOR NO KEY UPDATE;
+    RETURN ids;
+END $$;
+COMMENT ON FUNCTION @extschema@.customer_lock(bigint[]) IS
+'Locks the persons behind some customers against other changes of what is derived of them, until the transaction ends, and returns their ids in order: those given and the customers that aliases among them stand for. Rows of customer are locked in the order of customer_id, so that two that lock the same ones do not deadlock; read what depends on them in a later statement. Ids of nobody are returned but hold nothing; NULL elements are left out, NULL gives an empty array. O(customers).';
+
 CREATE FUNCTION @extschema@.customer_recognise(
     alias_id bigint,
     master_id bigint,

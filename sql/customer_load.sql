@@ -14,41 +14,12 @@ COMMENT ON FUNCTION @extschema@.load_integer(text) IS
 'Reads a text as a whole number of up to 18 digits (3 and 3.0); NULL for NULL and for any other text, never an error. Inlined.';
 
 CREATE FUNCTION @extschema@.load_date(value text) RETURNS date
-    LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE
-    SET search_path = pg_catalog, pg_temp
-    AS $$
-DECLARE
-    month_first date;
-BEGIN
-    IF value !~ '^[12][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])([T ]00:00(:00)?)?$' THEN
-        RETURN NULL;
-    END IF;
-    IF substr(value, 9, 2) > '28' THEN
-        month_first := (substr(value, 1, 8) || '01')::date;
-        IF month_first + substr(value, 9, 2)::integer > (month_first + interval '1 month')::date THEN
-            RETURN NULL;
-        END IF;
-    END IF;
-    RETURN substr(value, 1, 10)::date;
-END $$;
+    AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION @extschema@.load_date(text) IS
 'Reads a text as a day of the years 1000 to 2999 in ISO 8601 form (2026-01-31, also with a time of midnight); NULL for NULL and for any other text, never an error.';
 
 CREATE FUNCTION @extschema@.load_time(value text) RETURNS timestamptz
-    LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE
-    SET search_path = pg_catalog, pg_temp
-    AS $$
-BEGIN
-    IF value !~ ('^[12][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])'
-            '([T ]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9]([.][0-9]{1,6})?)?( ?(Z|UTC|[+-](0[0-9]|1[0-4])(:?[0-5][0-9])?))?)?$')
-       OR (substr(value, 9, 2) > '28' AND iaros.load_date(left(value, 10)) IS NULL) THEN
-        RETURN NULL;
-    END IF;
-    IF length(value) > 16 AND value ~ '(Z|UTC|[+-][0-9][0-9](:?[0-9][0-9])?)$' THEN
-        RETURN value::timestamptz;
-    END IF;
-    RETURN value::timestamp AT TIME ZONE 'UTC';
-END $$;
+    AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION @extschema@.load_time(text) IS
 'Reads a text in ISO 8601 form as a time of the years 1000 to 2999: a day, or day and time, with an offset from UTC or in UTC; NULL for NULL and for any other text (30 February, seconds finer than a microsecond), never an error.';
 
@@ -92,7 +63,7 @@ CREATE FUNCTION @extschema@.load_refusal_customer(
         WHEN customer_external_id IS NOT NULL AND key_customer IS NULL
             THEN 'customer_unknown: "' || left(customer_external_id, 60) || '"'
         WHEN customer_id <> key_customer THEN 'customer_mismatch: customer_id and customer_external_id are two customers'
-        WHEN found_customer IS NULL THEN 'customer_unknown: "' || coalesce(customer_id, key_customer) || '"'
+        WHEN found_customer IS NULL THEN 'customer_unknown: "' || coalesce(customer_id, key_customer)::text || '"'
     END;
 COMMENT ON FUNCTION @extschema@.load_refusal_customer(jsonb, bigint, text, bigint, bigint) IS
 'Reason to refuse a row for the customer that it names by customer_id or by its natural key, given whom the key leads to and the customer that exists; NULL when all is well. Inlined.';

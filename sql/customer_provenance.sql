@@ -22,29 +22,22 @@ END $$;
 COMMENT ON FUNCTION @extschema@.customer_attributes() IS
 'Returns the columns of customer that sources may claim, with their types: all but the keys and times, columns that you added included (not arrays or composites). Beside them every trait is an attribute, trait.<name>.';
 
-CREATE FUNCTION @extschema@.customer_attribute_nearest(attribute text) RETURNS text
+CREATE FUNCTION @extschema@.customer_attribute_hint(attribute text) RETURNS text
     LANGUAGE plpgsql STABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
     AS $$
 BEGIN
     PERFORM iaros.install_check();
-    RETURN (
-        SELECT string_agg(format('"%s"', n.name), ', ' ORDER BY n.shared DESC, n.name)
-        FROM (
-            SELECT f.name, count(DISTINCT b.pair) / (length(f.name) + length($1))::float8 AS shared
-            FROM (SELECT a.attribute FROM iaros.customer_attributes() a
-                  UNION ALL SELECT 'trait.' || r.trait
-                  FROM (SELECT DISTINCT t.trait FROM iaros.customer_trait t
-                        WHERE position('trait' IN $1) > 0 LIMIT 100) r) AS f(name)
-            CROSS JOIN LATERAL (
-                SELECT substr(f.name, i, 2) FROM generate_series(1, length(f.name) - 1) AS i) AS b(pair)
-            WHERE position(b.pair IN lower(left($1, 200))) > 0
-            GROUP BY f.name
-            HAVING count(DISTINCT b.pair) > (length(f.name) + length($1)) / 5.0
-            ORDER BY shared DESC, f.name LIMIT 3) n);
+    RETURN concat(
+        iaros.name_hint(attribute, ARRAY(
+            SELECT a.attribute FROM iaros.customer_attributes() a
+            UNION ALL SELECT 'trait.' || r.trait
+            FROM (SELECT DISTINCT t.trait FROM iaros.customer_trait t
+                  WHERE position('trait' IN $1) > 0 LIMIT 100) r)) || ' ',
+        'List the attributes with SELECT * FROM iaros.customer_attributes(); a trait is trait.<name>.');
 END $$;
-COMMENT ON FUNCTION @extschema@.customer_attribute_nearest(text) IS
-'Returns the names of up to three attributes that share most pairs of letters with a name, quoted, for hints; NULL when none shares enough.';
+COMMENT ON FUNCTION @extschema@.customer_attribute_hint(text) IS
+'Returns the hint of an error about an attribute that does not exist: the nearest ones as name_hint() says, and where all are listed.';
 
 CREATE FUNCTION @extschema@.customer_attribute_read(attribute text, value text, OUT canonical text, OUT reason text)
     LANGUAGE plpgsql STABLE PARALLEL UNSAFE
@@ -300,8 +293,8 @@ BEGIN
                 WHEN reasons[1] LIKE '%_unknown: %' THEN 'foreign_key_violation' ELSE 'check_violation' END,
             MESSAGE = format('claim refused: %s', reasons[1]),
             DETAIL = format('All reasons: %s.', array_to_string(reasons, '; ')),
-            HINT = CASE WHEN reasons[1] LIKE 'attribute_unknown%' THEN concat('Nearest: ' ||
-                    iaros.customer_attribute_nearest(substring(reasons[1] FROM '"(.*)"')) || '. ', 'List the attributes with SELECT * FROM iaros.customer_attributes(); a trait is trait.<name>.')
+            HINT = CASE WHEN reasons[1] LIKE 'attribute_unknown%' THEN
+                    iaros.customer_attribute_hint(substring(reasons[1] FROM '"(.*)"'))
                 ELSE 'State what the column of iaros.customer can hold; null says that it is known to be empty.' END;
     END IF;
     IF names IS NULL THEN
@@ -343,7 +336,7 @@ BEGIN
         RAISE EXCEPTION USING
             ERRCODE = 'undefined_column',
             MESSAGE = format('attribute "%s" does not exist', coalesce(wrong, 'NULL')),
-            HINT = concat('Nearest: ' || iaros.customer_attribute_nearest(wrong) || '. ', 'List the attributes with SELECT * FROM iaros.customer_attributes(); a trait is trait.<name>.');
+            HINT = iaros.customer_attribute_hint(wrong);
     END IF;
     RETURN iaros.customer_claim_remove(ARRAY[customer_id], source, attributes);
 END $$;

@@ -118,25 +118,15 @@ CREATE FUNCTION @extschema@.lifecycle_condition_sql(measure text, range jsonb, g
 DECLARE
     m record;
     form text;
-    nearest text;
 BEGIN
     SELECT l.kind, l.expression INTO m FROM iaros.lifecycle_measures() l
     WHERE l.measure = lifecycle_condition_sql.measure;
     IF NOT FOUND THEN
-        -- Names are made of words: the more in common, the nearer.
-        SELECT string_agg(n.measure, ', ' ORDER BY n.alike DESC, n.measure) INTO nearest
-        FROM (SELECT l.measure, a.alike
-              FROM iaros.lifecycle_measures() l
-              CROSS JOIN LATERAL (SELECT count(*) AS alike
-                  FROM unnest(string_to_array(l.measure, '_')) AS own(word),
-                      regexp_split_to_table(lower(left(lifecycle_condition_sql.measure, 64)), '[^a-z0-9]+') AS given(word)
-                  WHERE given.word <> '' AND (starts_with(own.word, given.word) OR starts_with(given.word, own.word))) a
-              WHERE a.alike > 0
-              ORDER BY a.alike DESC, abs(length(l.measure) - length(lifecycle_condition_sql.measure)), l.measure LIMIT 3) n;
         RAISE EXCEPTION USING
             ERRCODE = 'undefined_object',
             MESSAGE = format('measure "%s" does not exist', left(measure, 64)),
-            HINT = coalesce('Nearest: ' || nearest || '.', 'List them with SELECT * FROM iaros.lifecycle_measures().');
+            HINT = coalesce(iaros.name_hint(measure, ARRAY(SELECT l.measure FROM iaros.lifecycle_measures() l)),
+                'List them with SELECT * FROM iaros.lifecycle_measures().');
     END IF;
     PERFORM iaros.lifecycle_range_check(measure, range);
     IF m.kind = 'age' THEN
@@ -537,12 +527,7 @@ BEGIN
     PERFORM iaros.install_check();
     -- Beside other calls for other customers, but not beside a refresh.
     PERFORM pg_advisory_xact_lock_shared(hashtextextended('iaros.lifecycle_refresh', 0));
-    ids := ARRAY(
-        SELECT u.id FROM unnest(customer_ids) AS u(id) WHERE u.id IS NOT NULL
-        UNION
-        SELECT a.master_id FROM iaros.customer_alias a
-        WHERE a.customer_id IN (SELECT u.id FROM unnest(customer_ids) AS u(id)));
-    PERFORM FROM iaros.customer c WHERE c.customer_id = ANY (ids) ORDER BY c.customer_id FOR NO KEY UPDATE;
+    ids := iaros.customer_lock(customer_ids);
     RETURN iaros.lifecycle_write(ids, as_of);
 END $$;
 COMMENT ON FUNCTION @extschema@.lifecycle_apply(bigint[], timestamptz) IS

@@ -225,12 +225,7 @@ DECLARE
 BEGIN
     PERFORM iaros.install_check();
     PERFORM pg_advisory_xact_lock_shared(hashtextextended('iaros.lifecycle_refresh', 0));
-    ids := ARRAY(
-        SELECT u.id FROM unnest(customer_ids) AS u(id) WHERE u.id IS NOT NULL
-        UNION
-        SELECT a.master_id FROM iaros.customer_alias a
-        WHERE a.customer_id IN (SELECT u.id FROM unnest(customer_ids) AS u(id)));
-    PERFORM FROM iaros.customer c WHERE c.customer_id = ANY (ids) ORDER BY c.customer_id FOR NO KEY UPDATE;
+    ids := iaros.customer_lock(customer_ids);
     RETURN iaros.value_write(ids, as_of);
 END $$;
 COMMENT ON FUNCTION @extschema@.value_apply(bigint[], timestamptz) IS

@@ -2,11 +2,6 @@
 
 -- Kernel ------------------------------------------------------------------
 
-CREATE FUNCTION @extschema@.feature_nearest(name text, names text[]) RETURNS text
-    AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
-COMMENT ON FUNCTION @extschema@.feature_nearest(text, text[]) IS
-'Returns the one of some names that takes the fewest changes of a letter (Levenshtein) to become name, the first of several; for hints. At most 200 bytes of each are compared. NULL for NULL or no names. O(names times their length squared).';
-
 CREATE FUNCTION @extschema@.feature_words_valid(words text[]) RETURNS boolean
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN coalesce(array_ndims(words) = 1 AND array_position(words, NULL) IS NULL
@@ -50,8 +45,8 @@ BEGIN
         RAISE EXCEPTION USING
             ERRCODE = 'undefined_object',
             MESSAGE = format('feature set "%s" does not exist', feature_set),
-            HINT = coalesce('Nearest: "' || iaros.feature_nearest(feature_set, ARRAY(
-                    SELECT s.feature_set FROM iaros.feature_set s ORDER BY 1)) || '".',
+            HINT = coalesce(iaros.name_hint(feature_set, ARRAY(
+                    SELECT s.feature_set FROM iaros.feature_set s ORDER BY 1)),
                 'List them with SELECT * FROM iaros.feature_set.');
     END IF;
 END $$;
@@ -121,9 +116,9 @@ BEGIN
         RAISE EXCEPTION USING
             ERRCODE = 'undefined_object',
             MESSAGE = format('feature "%s" does not exist in feature set "%s"', found.missing, feature_set),
-            HINT = coalesce('Nearest: "' || iaros.feature_nearest(found.missing, ARRAY(
-                    SELECT l.feature FROM iaros.feature_list(feature_set) l ORDER BY l.position)) || '".',
-                'The set has no features.');
+            HINT = coalesce(iaros.name_hint(found.missing, ARRAY(
+                    SELECT l.feature FROM iaros.feature_list(feature_set) l ORDER BY l.position)),
+                'List them with SELECT * FROM iaros.feature_list().');
     END IF;
     RETURN coalesce(found.expressions, '{}');
 END $$;
@@ -159,8 +154,8 @@ BEGIN
         RAISE EXCEPTION USING
             ERRCODE = 'undefined_object',
             MESSAGE = format('series "%s" of feature set "%s" does not exist', missing, feature_set),
-            HINT = coalesce('Nearest: "' || iaros.feature_nearest(missing, ARRAY(
-                    SELECT s.series FROM iaros.feature_series s ORDER BY 1)) || '".',
+            HINT = coalesce(iaros.name_hint(missing, ARRAY(
+                    SELECT s.series FROM iaros.feature_series s ORDER BY 1)),
                 'Add it to iaros.feature_series.');
     END IF;
     RETURN coalesce(query, 'SELECT NULL::pg_catalog.int8 AS customer_id, NULL::pg_catalog.timestamptz AS at, NULL::pg_catalog.text AS series WHERE false');

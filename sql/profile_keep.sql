@@ -182,7 +182,7 @@ COMMENT ON FUNCTION @extschema@.profile_states(bigint[]) IS
 'Returns the histories of some persons as their rows say, those of their aliases folded in; an empty one where there are no rows. For the gates of profiles and profile_check() only. O(rows of these persons).';
 
 CREATE FUNCTION @extschema@.profile_member(person bigint, day date)
-    RETURNS TABLE (is_member boolean, tier text, due_on date)
+    RETURNS TABLE (is_member boolean, tier text, since_on date, due_on date)
     LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 1
     SET search_path = pg_catalog, pg_temp
     AS $$
@@ -192,6 +192,7 @@ BEGIN
     RETURN QUERY
         SELECT coalesce(bool_or(m.active), false),
             (array_agg(m.tier ORDER BY m.rank DESC, m.programme, m.customer_id) FILTER (WHERE m.active))[1],
+            coalesce(max(m.turn) FILTER (WHERE m.turn <= day), '-infinity'),
             coalesce(min(m.turn) FILTER (WHERE m.turn > day), 'infinity')
         FROM (
             SELECT l.customer_id, l.programme, l.tier, t.rank, x.turn,
@@ -204,7 +205,7 @@ BEGIN
             CROSS JOIN LATERAL (VALUES (l.enrolled_on), (l.cancelled_on)) AS x(turn)) m;
 END $$;
 COMMENT ON FUNCTION @extschema@.profile_member(bigint, date) IS
-'Returns whether a person has an active loyalty account on a day, aliases included, the highest tier of these, and the next day on which that may change (infinity: none is known). For profile_at() and the gates of profiles only. A few index look-ups.';
+'Returns whether a person has an active loyalty account on a day, aliases included, the highest tier of these, the last day until then on which that may have changed (-infinity: none is known), and the next one (infinity). For profile_at() and the gates of profiles only. A few index look-ups.';
 
 CREATE FUNCTION @extschema@.profile_keep_flags(persons bigint[]) RETURNS bigint
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -223,11 +224,11 @@ BEGIN
     day := (clock_timestamp() AT TIME ZONE 'UTC')::date;
     UPDATE iaros.profile_stored p
     SET (corporate, social_follower, app_trait, referral_trait, is_member, tier, member_as_of, member_due_on) = ROW(
-        n.corporate, n.social_follower, n.app_trait, n.referral_trait, n.is_member, n.tier, day, n.due_on)
+        n.corporate, n.social_follower, n.app_trait, n.referral_trait, n.is_member, n.tier, n.since_on, n.due_on)
     FROM (
         SELECT u.id, coalesce(t.corporate, false) AS corporate, coalesce(t.social_follower, false) AS social_follower,
             coalesce(t.app_trait, false) AS app_trait, coalesce(t.referral_trait, false) AS referral_trait,
-            m.is_member, m.tier, m.due_on
+            m.is_member, m.tier, m.since_on, m.due_on
         FROM unnest(persons) AS u(id)
         CROSS JOIN LATERAL iaros.profile_member(u.id, day) m
         CROSS JOIN LATERAL (
@@ -238,8 +239,8 @@ BEGIN
                                     SELECT a.customer_id FROM iaros.customer_alias a WHERE a.master_id = u.id)
               AND x.value NOT IN ('false', 'null')) t) n
     WHERE p.customer_id = n.id
-      AND (p.corporate, p.social_follower, p.app_trait, p.referral_trait, p.is_member, p.tier, p.member_due_on)
-          IS DISTINCT FROM (n.corporate, n.social_follower, n.app_trait, n.referral_trait, n.is_member, n.tier, n.due_on);
+      AND (p.corporate, p.social_follower, p.app_trait, p.referral_trait, p.is_member, p.tier, p.member_as_of, p.member_due_on)
+          IS DISTINCT FROM (n.corporate, n.social_follower, n.app_trait, n.referral_trait, n.is_member, n.tier, n.since_on, n.due_on);
     GET DIAGNOSTICS done = ROW_COUNT;
     RETURN done;
 END $$;
@@ -578,7 +579,8 @@ BEGIN
         GET DIAGNOSTICS done = ROW_COUNT;
         SELECT array_agg(p.customer_id) INTO persons
         FROM iaros.profile_stored p
-        WHERE p.corporate OR p.social_follower OR p.app_trait OR p.referral_trait OR p.is_member OR isfinite(p.member_due_on)
+        WHERE p.corporate OR p.social_follower OR p.app_trait OR p.referral_trait OR p.is_member
+           OR isfinite(p.member_as_of) OR isfinite(p.member_due_on)
            OR EXISTS (SELECT FROM iaros.customer_trait t WHERE t.customer_id = p.customer_id)
            OR EXISTS (SELECT FROM iaros.loyalty_account l WHERE l.customer_id = p.customer_id)
            OR EXISTS (SELECT FROM iaros.customer_alias a WHERE a.master_id = p.customer_id);

@@ -11,12 +11,9 @@
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "lib/stringinfo.h"
-#include "mb/pg_wchar.h"
-#include "miscadmin.h"
 #include "parser/scansup.h"
 #include "profile/feature.h"
 #include "utils/builtins.h"
-#include "utils/varlena.h"
 
 #define EXPRESSION_BYTES_MAX 1000
 
@@ -367,45 +364,4 @@ feature_plan(ArrayType *expressions)
 	plan_check_names(plan);
 	plan_number(plan);
 	return plan;
-}
-
-/* Returns how far two names are from each other, in changes of a letter. */
-static int
-name_distance(const char *a, const char *b)
-{
-	int a_length = pg_mbcliplen(a, strlen(a), 200);
-	int b_length = pg_mbcliplen(b, strlen(b), 200);
-
-	return varstr_levenshtein(a, a_length, b, b_length, 1, 1, 1, true);
-}
-
-PG_FUNCTION_INFO_V1(feature_nearest);
-
-/* SQL: feature_nearest(name text, names text[]) */
-Datum
-feature_nearest(PG_FUNCTION_ARGS)
-{
-	char *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	char *nearest = NULL;
-	int nearest_distance = 0;
-	Datum *texts;
-	bool *nulls;
-	int n;
-
-	deconstruct_array(PG_GETARG_ARRAYTYPE_P(1), TEXTOID, -1, false,
-					  TYPALIGN_INT, &texts, &nulls, &n);
-	for (int i = 0; i < n; i++)
-	{
-		char *other = nulls[i] ? NULL : TextDatumGetCString(texts[i]);
-		int distance = nulls[i] ? 0 : name_distance(name, other);
-
-		CHECK_FOR_INTERRUPTS();
-		if (nulls[i] || (nearest != NULL && distance >= nearest_distance))
-			continue;
-		nearest = other;
-		nearest_distance = distance;
-	}
-	if (nearest == NULL)
-		PG_RETURN_NULL();
-	PG_RETURN_TEXT_P(cstring_to_text(nearest));
 }

@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "datatype/timestamp.h"
+#include "fmgr.h"
 #include "lib/stringinfo.h"
 
 /* What becomes of a booking. Those that are held are not in a history. */
@@ -177,6 +178,8 @@ extern TimestampTz profile_columns_read(const ProfileHistory *history,
 extern void profile_arrive_init(void);
 
 /* state.c */
+extern bytea *profile_state_bytes(Datum datum);
+extern TimestampTz profile_as_of(FunctionCallInfo fcinfo, int arg);
 extern void profile_init(void);
 
 #endif /* IAROS_PROFILE_H */

@@ -111,8 +111,8 @@ state_create(MemoryContext parent)
 }
 
 /* Returns the bytes of a state, flat or in memory. */
-static bytea *
-state_bytes(Datum datum)
+bytea *
+profile_state_bytes(Datum datum)
 {
 	if (VARATT_IS_EXTERNAL_EXPANDED(DatumGetPointer(datum)))
 		return state_flat((ProfileState *) DatumGetEOHP(datum));
@@ -123,7 +123,7 @@ state_bytes(Datum datum)
 static ProfileHistory *
 state_history(Datum datum)
 {
-	return profile_wire_read(state_bytes(datum), CurrentMemoryContext);
+	return profile_wire_read(profile_state_bytes(datum), CurrentMemoryContext);
 }
 
 /*
@@ -152,7 +152,7 @@ state_writable(FunctionCallInfo fcinfo)
 		state->flat = NULL;
 		return state;
 	}
-	bytes = state_bytes(PG_GETARG_DATUM(0));
+	bytes = profile_state_bytes(PG_GETARG_DATUM(0));
 	state = state_create(context);
 	state->flat =
 		MemoryContextAlloc(state->hdr.eoh_context, VARSIZE_ANY(bytes));
@@ -479,7 +479,7 @@ PG_FUNCTION_INFO_V1(profile_state_out);
 Datum
 profile_state_out(PG_FUNCTION_ARGS)
 {
-	bytea *flat = state_bytes(PG_GETARG_DATUM(0));
+	bytea *flat = profile_state_bytes(PG_GETARG_DATUM(0));
 	Size size = VARSIZE_ANY_EXHDR(flat);
 	char *text;
 
@@ -525,8 +525,8 @@ PG_FUNCTION_INFO_V1(profile_state_eq);
 Datum
 profile_state_eq(PG_FUNCTION_ARGS)
 {
-	bytea *a = state_bytes(PG_GETARG_DATUM(0));
-	bytea *b = state_bytes(PG_GETARG_DATUM(1));
+	bytea *a = profile_state_bytes(PG_GETARG_DATUM(0));
+	bytea *b = profile_state_bytes(PG_GETARG_DATUM(1));
 	Size size = VARSIZE_ANY_EXHDR(a);
 
 	PG_RETURN_BOOL(size == VARSIZE_ANY_EXHDR(b) &&
@@ -543,8 +543,8 @@ profile_state_ne(PG_FUNCTION_ARGS)
 }
 
 /* Returns the time that a profile is asked as of. */
-static TimestampTz
-state_as_of(FunctionCallInfo fcinfo, int arg)
+TimestampTz
+profile_as_of(FunctionCallInfo fcinfo, int arg)
 {
 	TimestampTz as_of = PG_GETARG_TIMESTAMPTZ(arg);
 
@@ -599,7 +599,7 @@ PG_FUNCTION_INFO_V1(profile_read);
 Datum
 profile_read(PG_FUNCTION_ARGS)
 {
-	TimestampTz as_of = state_as_of(fcinfo, 1);
+	TimestampTz as_of = profile_as_of(fcinfo, 1);
 
 	return state_row(fcinfo, state_history(PG_GETARG_DATUM(0)), as_of, NULL);
 }
@@ -618,7 +618,7 @@ profile_change(PG_FUNCTION_ARGS)
 
 	if (PG_ARGISNULL(3))
 		state_error_null("as_of");
-	as_of = state_as_of(fcinfo, 3);
+	as_of = profile_as_of(fcinfo, 3);
 	history = PG_ARGISNULL(0) ? profile_history_create(CurrentMemoryContext)
 							  : state_history(PG_GETARG_DATUM(0));
 	if (!PG_ARGISNULL(1))
@@ -628,81 +628,6 @@ profile_change(PG_FUNCTION_ARGS)
 	/* Writing sorts, and the columns are read from what is sorted. */
 	return state_row(fcinfo, history, as_of,
 					 profile_wire_write(history, CurrentMemoryContext));
-}
-
-/* Returns the number of a column of a kind. */
-static int
-state_find_column(const text *name, ProfileKind kind, const char *kind_name)
-{
-	int column =
-		profile_column_find(VARDATA_ANY(name), VARSIZE_ANY_EXHDR(name));
-
-	if (column >= 0 && profile_columns[column].kind == kind)
-		return column;
-	ereport(ERROR, (errcode(ERRCODE_UNDEFINED_COLUMN),
-					errmsg("\"%s\" is no column of a profile that is %s",
-						   text_to_cstring(name), kind_name),
-					errhint("See the columns of profile_read().")));
-	return 0;
-}
-
-/* Returns one column of a state, of the kind that the function is for. */
-static Datum
-state_column(FunctionCallInfo fcinfo, ProfileKind kind, const char *kind_name)
-{
-	int column = state_find_column(PG_GETARG_TEXT_PP(1), kind, kind_name);
-	Datum *values = palloc0(profile_ncolumns * sizeof(Datum));
-	bool *nulls = palloc0(profile_ncolumns * sizeof(bool));
-
-	profile_columns_read(state_history(PG_GETARG_DATUM(0)),
-						 state_as_of(fcinfo, 2), values, nulls);
-	fcinfo->isnull = nulls[column];
-	return values[column];
-}
-
-PG_FUNCTION_INFO_V1(profile_integer);
-
-/* SQL: profile_integer(state, column text, as_of timestamptz) */
-Datum
-profile_integer(PG_FUNCTION_ARGS)
-{
-	return state_column(fcinfo, PROFILE_INTEGER, "an integer");
-}
-
-PG_FUNCTION_INFO_V1(profile_number);
-
-/* SQL: profile_number(state, column text, as_of timestamptz) */
-Datum
-profile_number(PG_FUNCTION_ARGS)
-{
-	return state_column(fcinfo, PROFILE_NUMBER, "numeric");
-}
-
-PG_FUNCTION_INFO_V1(profile_time);
-
-/* SQL: profile_time(state, column text, as_of timestamptz) */
-Datum
-profile_time(PG_FUNCTION_ARGS)
-{
-	return state_column(fcinfo, PROFILE_TIME, "a time");
-}
-
-PG_FUNCTION_INFO_V1(profile_text);
-
-/* SQL: profile_text(state, column text, as_of timestamptz) */
-Datum
-profile_text(PG_FUNCTION_ARGS)
-{
-	return state_column(fcinfo, PROFILE_TEXT, "text");
-}
-
-PG_FUNCTION_INFO_V1(profile_boolean);
-
-/* SQL: profile_boolean(state, column text, as_of timestamptz) */
-Datum
-profile_boolean(PG_FUNCTION_ARGS)
-{
-	return state_column(fcinfo, PROFILE_BOOLEAN, "a truth value");
 }
 
 /* Starts the domain. */

@@ -1,7 +1,7 @@
 -- Loading: whatever comes in, nothing is lost, nothing is silently changed,
 -- and loading twice changes nothing; with the rights of the caller.
 BEGIN;
-SELECT plan(40);
+SELECT plan(43);
 SET LOCAL timezone = 'UTC';
 
 INSERT INTO iaros.fx_rate (currency, day, rate) VALUES ('EUR', '2026-01-01', 1.1);
@@ -84,5 +84,26 @@ SET LOCAL ROLE regress_load_read;
 SELECT throws_ok($$SELECT * FROM iaros.customer_load('crm', 'public.load_open')$$, '42501', NULL, 'read does not load');
 RESET ROLE;
 
+-- Days and times: what is taken, and what it is read as.
+CREATE FUNCTION pg_temp.reads(value text) RETURNS timestamptz LANGUAGE plpgsql AS $$
+BEGIN
+    IF value !~ '^[12][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])([T ]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9]([.][0-9]{1,6})?)?( ?(Z|UTC|[+-](0[0-9]|1[0-4])(:?[0-5][0-9])?))?)?$' THEN
+        RETURN NULL;
+    END IF;
+    RETURN CASE WHEN value ~ '[T ].*(Z|UTC|[+-][0-9:]+)$' THEN value::timestamptz ELSE value::timestamp AT TIME ZONE 'UTC' END;
+EXCEPTION WHEN datetime_field_overflow THEN
+    RETURN NULL;
+END $$;
+CREATE TEMP TABLE spelling AS
+SELECT concat(y, d, t, z) AS value
+FROM unnest('{2024-,1999-,0999-,3000-,2100-,1000-,2999-,24-,""}'::text[]) AS y,
+    unnest('{02-28,02-29,02-30,04-30,04-31,12-31,13-01,00-10,06-00,1-02,12-,12-3a}'::text[]) AS d,
+    unnest(ARRAY['', 'T00:00', 'T24:00', ' 23:59', 'T00:00:00', ' 00:00:60', 't00:00', 'T12:34:56.1', 'T12:34:56.123456', 'T12:34:56.1234567', 'T12:34:56.',
+        ' 0:00', 'T00:00.5', ' 00:00:00.0', ' ', '  00:00', E'\n00:00', 'T23:59:59.999999', 'T00:0é']) AS t,
+    unnest(ARRAY['', 'Z', ' Z', 'UTC', ' UTC', '  Z', '+05', '-14', '+15', '+0530', ' -05:30', '+05:60', '+5', '+05:', '+', ' ', 'UT', E'\n', '+05:300']) AS z;
+SELECT ok(count(iaros.load_time(value)) > 1000 AND count(iaros.load_date(value)) > 10, 'spellings of times') FROM spelling;
+SELECT is_empty($$SELECT value, iaros.load_time(value), pg_temp.reads(value) FROM spelling WHERE iaros.load_time(value) IS DISTINCT FROM pg_temp.reads(value)$$, 'are read as the server reads them');
+SELECT is_empty($$SELECT value, iaros.load_date(value) FROM spelling WHERE iaros.load_date(value) IS DISTINCT FROM
+    CASE WHEN value ~ '^[^T ]*([T ]00:00(:00)?)?$' THEN (pg_temp.reads(value) AT TIME ZONE 'UTC')::date END$$, 'and days');
 SELECT * FROM finish();
 ROLLBACK;

@@ -1,6 +1,6 @@
 -- profile: what is counted and what is not, aliases, flags, and the doors.
 BEGIN;
-SELECT plan(84);
+SELECT plan(85);
 SELECT iaros.customer_create() AS ada, iaros.customer_create() AS bob, iaros.customer_create(kind => 'anonymous') AS visitor \gset
 INSERT INTO iaros.fx_rate (currency, day, rate) VALUES ('EUR', '2025-01-01', 1.5);
 
@@ -132,6 +132,9 @@ UPDATE iaros.loyalty_account SET cancelled_on = current_date + 5 WHERE customer_
 SELECT is((SELECT tier FROM iaros.customer_profile(:liner)), 'gold', 'a member now');
 SELECT is((SELECT tier FROM iaros.customer_profile(:liner, now() + interval '5 days')), NULL, 'who will have left');
 SELECT ok(NOT is_member, 'and had not joined') FROM iaros.customer_profile(:liner, now() - interval '11 days');
+UPDATE iaros.loyalty_account SET enrolled_on = '2020-01-01', cancelled_on = '2021-01-01' WHERE customer_id = :liner;
+SELECT results_eq(format('SELECT d, (SELECT tier FROM iaros.profile_at(d) WHERE customer_id = %1$s), (SELECT tier FROM iaros.customer_profile(%1$s, d)) FROM unnest(ARRAY[''2019-12-31 23:59Z'', ''2020-01-01Z'', ''2020-12-31Z'', ''2021-01-01Z'', now()]) AS d', :liner),
+    $$VALUES ('2019-12-31 23:59Z'::timestamptz, NULL, NULL), ('2020-01-01Z', 'gold', 'gold'), ('2020-12-31Z', 'gold', 'gold'), ('2021-01-01Z', NULL, NULL), (now(), NULL, NULL)$$, 'a membership of long ago');
 
 -- A customer who goes.
 DELETE FROM iaros.booking WHERE customer_id = :liner;

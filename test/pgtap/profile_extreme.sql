@@ -1,7 +1,7 @@
 -- profile, extremes: ends of time and of numbers, roles, tables that users
 -- altered, statements of every form, and customers with very many bookings.
 BEGIN;
-SELECT plan(34);
+SELECT plan(40);
 SET LOCAL client_min_messages TO warning;
 SET LOCAL timezone = 'UTC';
 INSERT INTO iaros.customer (customer_id) SELECT 800000 + i FROM generate_series(1, 9) AS i;
@@ -143,6 +143,40 @@ ALTER TABLE iaros.event DETACH PARTITION :month;
 SELECT is(last_complaint_at, '2025-03-05', 'a partition that is gone stays in profiles') FROM iaros.customer_profile(800009);
 SELECT iaros.profile_apply(ARRAY[800009]) \g /dev/null
 SELECT is(last_complaint_at, NULL, 'until they are made anew') FROM iaros.customer_profile(800009);
+
+-- Columns one by one: of histories that lie in the row, beside it, and are too
+-- large to be kept; one after the other, and in turns.
+CREATE TEMP TABLE single AS
+SELECT n, iaros.profile_booking_agg(1, i, '2025-01-01Z'::timestamptz + i * interval '1 minute', 'confirmed', n, 'first', 'web', 'JFK', 'LHR', NULL, NULL, NULL) AS state
+FROM (VALUES (3), (4), (300), (301), (90000)) AS v(n), generate_series(1, n) AS i GROUP BY n;
+SELECT ok(min(length(iaros.profile_state_send(state))) < 100 AND max(length(iaros.profile_state_send(state))) > 1048576
+    AND bool_or(length(iaros.profile_state_send(state)) BETWEEN 2500 AND 9000), 'small, middling and large histories') FROM single;
+CREATE FUNCTION pg_temp.single(state iaros.profile_state, name text, at timestamptz) RETURNS text LANGUAGE sql AS $$
+    SELECT CASE name WHEN 'booking_count' THEN iaros.profile_integer(state, name, at)::text
+        WHEN 'spend_total' THEN iaros.profile_number(state, name, at)::text
+        WHEN 'last_booked_at' THEN iaros.profile_time(state, name, at)::text
+        WHEN 'route_top' THEN iaros.profile_text(state, name, at)
+        ELSE iaros.profile_boolean(state, name, at)::text END $$;
+CREATE TEMP VIEW singles AS
+SELECT n, at, name, state FROM single, (VALUES ('2025-01-01 00:02:30Z'::timestamptz), ('2024-01-01Z'), ('2030-01-01Z')) AS t(at),
+    (VALUES ('booking_count'), ('spend_total'), ('last_booked_at'), ('route_top'), ('app_opened')) AS c(name);
+SELECT is_empty(format($$SELECT n, at, name FROM (SELECT * FROM singles ORDER BY %s OFFSET 0) AS s
+    WHERE pg_temp.single(state, name, at) IS DISTINCT FROM (SELECT CASE name WHEN 'booking_count' THEN r.booking_count::text
+        WHEN 'spend_total' THEN r.spend_total::text WHEN 'last_booked_at' THEN r.last_booked_at::text
+        WHEN 'route_top' THEN r.route_top ELSE r.app_opened::text END FROM iaros.profile_read(state, at) AS r)$$, o), 'single columns ordered by ' || o)
+FROM (VALUES ('n, at, name'), ('name, at, n'), ('at, n DESC, name'), ('n, name, at')) AS v(o);
+DO $$
+DECLARE seen text := '';
+BEGIN
+    FOR i IN 1..3 LOOP
+        seen := seen || (SELECT iaros.profile_integer(state, 'booking_count', '2030-01-01Z') FROM single WHERE n = 300) || ' ';
+        UPDATE single SET state = (SELECT iaros.profile_merge(s) FROM (SELECT state UNION ALL
+            SELECT iaros.profile_booking_agg(2, i, '2025-01-01Z', 'confirmed', 1, NULL, NULL, NULL, NULL, NULL, NULL, NULL)) AS v(s))
+        WHERE n = 300;
+    END LOOP;
+    PERFORM set_config('test.seen', seen, true);
+END $$;
+SELECT is(current_setting('test.seen'), '300 301 302 ', 'a history that changes in one statement');
 
 -- TRUNCATE, and rows after it.
 TRUNCATE iaros.booking CASCADE;

@@ -46,6 +46,7 @@ SELECT iaros.customer_recognise(1001, 1001);
 SELECT iaros.customer_recognise(1001, 9999);
 SELECT iaros.customer_recognise(1002, 1001);
 SELECT iaros.customer_resolve(1002);
+SELECT iaros.customer_lock('{9999,1002,NULL,1002}'), iaros.customer_lock('{1001}'), iaros.customer_lock(NULL), iaros.customer_lock('{NULL}');
 SELECT iaros.customer_recognise(1001, 1002);
 SELECT * FROM iaros.customer_ids(1002);
 SELECT iaros.customer_separate(1002);

@@ -67,7 +67,7 @@ SELECT iaros.feature_matrix_sql('t_request', 'standard', '{search_count_7d,lead_
 SELECT iaros.feature_vector(1, NULL);
 SELECT iaros.feature_vector(NULL) IS NULL AS is_null;
 SELECT iaros.feature_vector(1, '2025-01-02', names => '{search_count_7d,nps_mean_lifetime,product_affinity_fare_365d}');
-SELECT iaros.feature_nearest('serch', '{sea,search,searched,NULL}'), iaros.feature_nearest('x', '{}'), iaros.feature_words_valid('{a.b,c_1}'), iaros.feature_words_valid('{a.,b}'), iaros.feature_words_valid('{}');
+SELECT iaros.feature_words_valid('{a.b,c_1}'), iaros.feature_words_valid('{a.,b}'), iaros.feature_words_valid('{}');
 INSERT INTO iaros.feature_set VALUES ('mine', 'My own');
 INSERT INTO iaros.feature_definition (feature_set, definition, series, prefix, aggregates, windows, description) VALUES ('mine', 'x', 'lounge', 'lounge', '{count}', '{7}', 'Visits');
 SELECT * FROM iaros.feature_matrix('t_request', 'mine');
