@@ -49,6 +49,14 @@ extern PGDLLEXPORT void _PG_init(void);
 		ereport(ERROR, __VA_ARGS__);                                          \
 	} while (0)
 
+/* What an abbreviation of a zone is comes back apart from 16 on. */
+#include "utils/datetime.h"
+
+typedef int DateTimeErrorExtra;
+#define DecodeTimezoneAbbrev(field, token, ftype, offset, tz, extra)          \
+	((void) (extra),                                                          \
+	 *(ftype) = DecodeTimezoneAbbrev(field, token, offset, tz), 0)
+
 /* Semantic actions of the JSON parser tell how they went from 16 on. */
 #define JsonActionResult void
 #define JSON_ACTION_RETURN() return

@@ -44,6 +44,15 @@ rule_clip(const char *text)
 	return item_clip(text, ITEM_CLIP);
 }
 
+/* Tells whether a key needs no quotes. */
+static bool
+item_is_plain(const char *key)
+{
+	return *key != '\0' &&
+		   strspn(key, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+					   "0123456789_") == strlen(key);
+}
+
 /* Writes the place of an item: rules[2].value. */
 static void
 item_write_place(StringInfo out, const RuleItem *item)
@@ -54,8 +63,8 @@ item_write_place(StringInfo out, const RuleItem *item)
 	if (item->key == NULL)
 		appendStringInfo(out, "[%d]", item->index);
 	else
-		appendStringInfo(out, "%s%s", out->len > 0 ? "." : "",
-						 rule_clip(item->key));
+		appendStringInfo(out, item_is_plain(item->key) ? "%s%s" : "%s\"%s\"",
+						 out->len > 0 ? "." : "", rule_clip(item->key));
 }
 
 /* Returns the place of an item as text. */
@@ -206,6 +215,16 @@ item_scalar(void *state, char *token, JsonTokenType type)
 	JSON_ACTION_RETURN();
 }
 
+/* Returns which character a lexer is at. */
+static int
+item_character(const JsonLexContext *lex)
+{
+	const char *at =
+		lex->token_start != NULL ? lex->token_start : lex->token_terminator;
+
+	return 1 + pg_mbstrlen_with_len(lex->input, at - lex->input);
+}
+
 /* Raises the error for a text that is no JSON, at the item it broke off. */
 static void
 item_syntax_error(const ItemReader *reader, JsonLexContext *lex,
@@ -220,7 +239,8 @@ item_syntax_error(const ItemReader *reader, JsonLexContext *lex,
 						 ? ERRCODE_UNTRANSLATABLE_CHARACTER
 						 : ERRCODE_INVALID_TEXT_REPRESENTATION),
 			 errmsg("rule is not valid JSON"),
-			 errdetail("At %s. %s", item_place(at),
+			 errdetail("At %s, character %d. %s", item_place(at),
+					   item_character(lex),
 					   item_clip(json_errdetail(error, lex), 4 * ITEM_CLIP))));
 }
 

@@ -73,14 +73,15 @@ Datum
 segment_rule_recv(PG_FUNCTION_ARGS)
 {
 	StringInfo message = (StringInfo) PG_GETARG_POINTER(0);
-	int version = pq_getmsgbyte(message);
 	char *json;
 	int length;
 
-	if (version != RULE_VERSION)
+	if (message->cursor >= message->len ||
+		pq_getmsgbyte(message) != RULE_VERSION)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
-				 errmsg("version %d of segment_rule is not known", version)));
+				 errmsg("version of a segment_rule is not known"),
+				 errhint("The first byte is the version, %d.", RULE_VERSION)));
 	json = pq_getmsgtext(message, message->len - message->cursor, &length);
 	PG_RETURN_SEGMENT_RULE_P(rule_read(json, length));
 }

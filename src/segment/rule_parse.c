@@ -42,7 +42,9 @@ parse_describe(const RuleItem *item)
 		case RULE_ITEM_NUMBER:
 			return psprintf("the number %s", rule_clip(item->text));
 		case RULE_ITEM_LIST:
-			return "a list";
+			return item->nchildren == 0
+					   ? "an empty list"
+					   : psprintf("a list of %d", item->nchildren);
 		case RULE_ITEM_OBJECT:
 			return "an object";
 		default:
@@ -348,16 +350,15 @@ parse_length(RuleNode *node, const RuleItem *item)
 static void
 parse_before(RuleNode *node, const RuleItem *item)
 {
-	RuleMoment moment;
+	RuleValue *value;
 
-	if (item->kind != RULE_ITEM_TEXT ||
-		!rule_moment_parse(item->text, strlen(item->text), &moment))
-	{
-		parse_length(node, item);
-		return;
-	}
-	node->operator= RULE_LT;
-	parse_compare(node, item);
+	parse_allocate(node, 1);
+	value = &node->values[0];
+	if (item->kind != RULE_ITEM_TEXT)
+		parse_mismatch(item, "a duration, a day or a time", DURATION_HINT);
+	parse_order(item, value, true);
+	if (value->kind != RULE_DURATION)
+		node->operator= RULE_LT;
 }
 
 /* Reads a month by its number. */
