@@ -1,8 +1,7 @@
 /*
  * Inner loops over containers of bits. The processor decides at run time
- * which of two builds of them is used: the module is compiled for any
- * machine of its architecture, which need not have an instruction that
- * counts bits.
+ * which build of them is used: the module is compiled for any machine of its
+ * architecture, which need not have an instruction that counts bits.
  */
 #include "postgres.h"
 
@@ -12,28 +11,29 @@
 #define AUDIENCE_TARGETS
 #endif
 
+/* So that a word is not 0. */
+#define LAST_BIT (UINT64CONST(1) << 63)
+
 /* Counts the bits that are set. */
 static pg_attribute_always_inline uint32
 count_body(const uint64 *words)
 {
-	uint64 n[4] = {0};
+	uint64 n = 0;
 
-	for (int i = 0; i < AUDIENCE_WORDS; i += 4)
-		for (int k = 0; k < 4; k++)
-			n[k] += __builtin_popcountll(words[i + k]);
-	return (uint32) (n[0] + n[1] + n[2] + n[3]);
+	for (int i = 0; i < AUDIENCE_WORDS; i++)
+		n += __builtin_popcountll(words[i]);
+	return (uint32) n;
 }
 
 /* Counts the bits that are set in both. */
 static pg_attribute_always_inline uint32
 count_and_body(const uint64 *a, const uint64 *b)
 {
-	uint64 n[4] = {0};
+	uint64 n = 0;
 
-	for (int i = 0; i < AUDIENCE_WORDS; i += 4)
-		for (int k = 0; k < 4; k++)
-			n[k] += __builtin_popcountll(a[i + k] & b[i + k]);
-	return (uint32) (n[0] + n[1] + n[2] + n[3]);
+	for (int i = 0; i < AUDIENCE_WORDS; i++)
+		n += __builtin_popcountll(a[i] & b[i]);
+	return (uint32) n;
 }
 
 /* Counts runs: bits that are set and whose lower neighbour is not. */
@@ -78,28 +78,39 @@ combine_word(uint64 a, uint64 b, AudienceOp op)
 static pg_attribute_always_inline uint32
 combine_body(uint64 *result, const uint64 *a, const uint64 *b, AudienceOp op)
 {
-	uint64 n[4] = {0};
+	uint64 n = 0;
 
-	for (int i = 0; i < AUDIENCE_WORDS; i += 4)
-		for (int k = 0; k < 4; k++)
-		{
-			uint64 word = combine_word(a[i + k], b[i + k], op);
+	for (int i = 0; i < AUDIENCE_WORDS; i++)
+	{
+		uint64 word = combine_word(a[i], b[i], op);
 
-			result[i + k] = word;
-			n[k] += __builtin_popcountll(word);
-		}
-	return (uint32) (n[0] + n[1] + n[2] + n[3]);
+		result[i] = word;
+		n += __builtin_popcountll(word);
+	}
+	return (uint32) n;
 }
 
-/* Lists the bits that are set. */
+/*
+ * Lists the bits that are set. Words of an array have few, but a processor
+ * cannot predict whether none, one or two: so two are written in any case.
+ */
 static pg_attribute_always_inline uint32
 list_body(const uint64 *words, uint16 *values)
 {
 	uint32 n = 0;
 
-	for (int i = 0; i < AUDIENCE_WORDS; i++)
-		for (uint64 word = words[i]; word != 0; word &= word - 1)
-			values[n++] = (uint16) (i * 64 + audience_lowest(word));
+	for (uint32 i = 0; i < AUDIENCE_WORDS; i++)
+	{
+		uint64 word = words[i];
+		uint32 bits = __builtin_popcountll(word);
+		uint16 *at = values + n;
+
+		n += bits;
+		for (int k = 0; k < AUDIENCE_LIST_SLACK; k++, word &= word - 1)
+			*at++ = (uint16) (i * 64 + audience_lowest(word | LAST_BIT));
+		for (uint32 k = AUDIENCE_LIST_SLACK; k < bits; k++, word &= word - 1)
+			*at++ = (uint16) (i * 64 + audience_lowest(word));
+	}
 	return n;
 }
 
@@ -151,6 +162,8 @@ list_body(const uint64 *words, uint16 *values)
 KERNELS(plain, );
 #ifdef AUDIENCE_TARGETS
 KERNELS(popcnt, __attribute__((target("popcnt,bmi"))));
+KERNELS(avx512, __attribute__((target("popcnt,bmi,avx512f,avx512bw,avx512vl,"
+									  "avx512vpopcntdq"))));
 #endif
 
 /* Returns the loops for the processor that this runs on. */
@@ -165,6 +178,10 @@ audience_kernels(void)
 #ifdef AUDIENCE_TARGETS
 		if (__builtin_cpu_supports("popcnt") && __builtin_cpu_supports("bmi"))
 			chosen = &kernels_popcnt;
+		if (chosen == &kernels_popcnt && __builtin_cpu_supports("avx512bw") &&
+			__builtin_cpu_supports("avx512vl") &&
+			__builtin_cpu_supports("avx512vpopcntdq"))
+			chosen = &kernels_avx512;
 #endif
 	}
 	return chosen;

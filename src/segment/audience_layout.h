@@ -41,6 +41,7 @@
 #define AUDIENCE_WORDS 1024     /* words of bits */
 #define AUDIENCE_BITS_SIZE 8192 /* bytes of bits */
 #define AUDIENCE_ARRAY_MAX 4096 /* members that an array can hold */
+#define AUDIENCE_LIST_SLACK 2   /* values that a list may write too many */
 #define AUDIENCE_RUNS_MAX 2048  /* runs that are no larger than bits */
 #define AUDIENCE_INLINE_MAX 4   /* bytes that lie in the directory */
 #define AUDIENCE_KEY_BITS 47    /* of the number of a chunk */
@@ -177,7 +178,10 @@ typedef struct AudienceKernels
 	uint32 (*count_runs)(const uint64 *words, uint32 most);
 	/* Combines words into result, and counts its bits. */
 	uint32 (*combine[4])(uint64 *result, const uint64 *a, const uint64 *b);
-	/* Lists the bits that are set, ascending, and returns their number. */
+	/*
+	 * Lists the bits that are set, ascending, and returns their number.
+	 * Writes up to AUDIENCE_LIST_SLACK values more.
+	 */
 	uint32 (*list)(const uint64 *words, uint16 *values);
 } AudienceKernels;
 

@@ -8,6 +8,12 @@
 #include "miscadmin.h"
 #include "segment/audience_layout.h"
 
+/* An array this many times smaller is looked up value by value. */
+#define SEARCH_RATIO 32
+
+/* From this many values in both on, one array is marked in bits. */
+#define MARKS_FROM 64
+
 /* A container, of which runs are written out. */
 typedef struct View
 {
@@ -170,6 +176,48 @@ view_words(const View *view, uint64 *room)
 	return room;
 }
 
+/* Returns whether a value is in an array. */
+static bool
+find_value(const View *array, uint16 value)
+{
+	uint32 low = 0;
+	uint32 high = array->members;
+
+	while (low < high)
+	{
+		uint32 middle = (low + high) / 2;
+
+		if (array->values[middle] < value)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low < array->members && array->values[low] == value;
+}
+
+/*
+ * Keeps the values of an array that another has, or has not. Their numbers
+ * decide how: by one look for each, by marks, or side by side.
+ */
+static uint32
+filter_by_array(const View *array, const View *other, bool has, uint16 *result)
+{
+	ViewRoom marks;
+	uint32 n = 0;
+
+	if (array->members * SEARCH_RATIO < other->members)
+	{
+		for (uint32 i = 0; i < array->members; i++)
+			if (find_value(other, array->values[i]) == has)
+				result[n++] = array->values[i];
+		return n;
+	}
+	if (array->members + other->members < MARKS_FROM)
+		return merge_arrays(array, other, result,
+							has ? AUDIENCE_AND : AUDIENCE_MINUS);
+	return filter_array(array, view_words(other, marks.words), has, result);
+}
+
 /* Combines the two containers of a chunk. */
 static void
 combine_pair(AudienceWriter *writer, const Step *step, AudienceOp op)
@@ -182,8 +230,17 @@ combine_pair(AudienceWriter *writer, const Step *step, AudienceOp op)
 	ViewRoom *result = &room[2];
 	bool shrinks = op == AUDIENCE_AND || op == AUDIENCE_MINUS;
 
-	if (!a.bits && !b.bits &&
-		(shrinks || a.members + b.members <= AUDIENCE_ARRAY_MAX))
+	if (!a.bits && !b.bits && shrinks)
+	{
+		/* Of an intersection, look for the few among the many. */
+		bool swap = op == AUDIENCE_AND && b.members < a.members;
+
+		audience_write_array(writer, key, result->values,
+							 filter_by_array(swap ? &b : &a, swap ? &a : &b,
+											 op == AUDIENCE_AND,
+											 result->values));
+	}
+	else if (!a.bits && !b.bits && a.members + b.members <= AUDIENCE_ARRAY_MAX)
 		audience_write_array(writer, key, result->values,
 							 merge_arrays(&a, &b, result->values, op));
 	else if (!a.bits && shrinks)
@@ -283,22 +340,16 @@ count_filtered(const View *array, const uint64 *words)
 
 /* Counts the ids that both arrays hold. */
 static uint32
-count_merged(const View *a, const View *b)
+count_arrays(const View *a, const View *b)
 {
-	uint32 i = 0;
-	uint32 k = 0;
-	uint32 n = 0;
+	ViewRoom room;
 
-	while (i < a->members && k < b->members)
-	{
-		uint16 x = a->values[i];
-		uint16 y = b->values[k];
-
-		n += x == y;
-		i += x <= y;
-		k += y <= x;
-	}
-	return n;
+	if (b->members < a->members)
+		return count_arrays(b, a);
+	if (a->members * SEARCH_RATIO < b->members ||
+		a->members + b->members < MARKS_FROM)
+		return filter_by_array(a, b, true, room.values);
+	return count_filtered(a, view_words(b, room.words));
 }
 
 /* Counts the ids that both containers of a chunk hold. */
@@ -319,7 +370,7 @@ overlap_pair(const Step *step)
 		return audience_kernels()->count_and(a.words, b.words);
 	if (a.bits)
 		return count_filtered(&b, a.words);
-	return b.bits ? count_filtered(&a, b.words) : count_merged(&a, &b);
+	return b.bits ? count_filtered(&a, b.words) : count_arrays(&a, &b);
 }
 
 /* Counts the ids that are in both audiences. */

@@ -109,7 +109,7 @@ audience_write_bits(AudienceWriter *writer, uint64 key, const uint64 *words,
 {
 	const AudienceKernels *kernels = audience_kernels();
 	uint32 nruns;
-	uint16 values[AUDIENCE_ARRAY_MAX];
+	uint16 values[AUDIENCE_ARRAY_MAX + AUDIENCE_LIST_SLACK];
 
 	if (members == 0)
 		return;

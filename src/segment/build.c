@@ -3,6 +3,10 @@
  * array that may be unsorted and hold ids twice, in bits, or in runs as they
  * came from an audience. A table finds the chunk of an id; the chunk of the
  * last id is at hand.
+ *
+ * The first ids wait in one list. A query with many groups adds an id to one
+ * set and then to another, so that each touch of memory waits for it: a list
+ * is touched in one place, and its ids go to their chunks all at once.
  */
 #include "postgres.h"
 
@@ -11,6 +15,10 @@
 
 /* Values that a chunk holds itself. */
 #define CHUNK_SMALL 4
+
+/* Ids that wait, at first and at most. */
+#define PENDING_MIN 8
+#define PENDING_MAX 1024
 
 /* Fewer values than this are sorted one by one. */
 #define CHUNK_INSERTION 32
@@ -42,6 +50,10 @@ struct AudienceBuilder
 	uint32 *slots;  /* hash table of 1 + positions in chunks, 0 is free */
 	uint32 mask;    /* number of slots less 1 */
 	BuilderChunk *current;
+	bool direct;     /* no id waits, nor will */
+	uint32 npending; /* ids that wait */
+	uint32 pending_room;
+	uint64 *pending;
 };
 
 /* Takes memory for a builder. */
@@ -221,12 +233,24 @@ chunk_to_bits(AudienceBuilder *builder, BuilderChunk *chunk)
 	chunk->u.words = words;
 }
 
+/* Sorts many values, each once, and returns their number. */
+static uint32
+sort_values(uint16 *values, uint32 n)
+{
+	uint64 words[AUDIENCE_WORDS] = {0};
+	uint16 sorted[AUDIENCE_ARRAY_MAX + AUDIENCE_LIST_SLACK];
+
+	audience_bits_add(words, values, AUDIENCE_ARRAY, n);
+	n = audience_kernels()->list(words, sorted);
+	memcpy(values, sorted, n * sizeof(uint16));
+	return n;
+}
+
 /* Sorts the values of an array, each once. */
 static void
 chunk_sort(BuilderChunk *chunk)
 {
 	uint16 *values = chunk_values(chunk);
-	uint64 words[AUDIENCE_WORDS];
 	uint32 n = 0;
 
 	if (chunk->sorted)
@@ -234,9 +258,7 @@ chunk_sort(BuilderChunk *chunk)
 	chunk->sorted = true;
 	if (chunk->n >= CHUNK_INSERTION)
 	{
-		memset(words, 0, sizeof(words));
-		audience_bits_add(words, values, AUDIENCE_ARRAY, chunk->n);
-		chunk->n = (uint16) audience_kernels()->list(words, values);
+		chunk->n = (uint16) sort_values(values, chunk->n);
 		return;
 	}
 	for (uint32 i = 0; i < chunk->n; i++)
@@ -361,11 +383,79 @@ chunk_add(AudienceBuilder *builder, BuilderChunk *chunk, uint16 value)
 		chunk_append(builder, chunk, value);
 }
 
+/* Adds an id to its chunk. */
+static inline void
+builder_add_direct(AudienceBuilder *builder, uint64 id)
+{
+	chunk_add(builder, builder_chunk(builder, id >> 16), (uint16) id);
+}
+
+/* Adds the ids that wait to their chunks; from now on, none waits. */
+static void
+builder_settle(AudienceBuilder *builder)
+{
+	if (builder->direct)
+		return;
+	builder->direct = true;
+	for (uint32 i = 0; i < builder->npending; i++)
+		builder_add_direct(builder, builder->pending[i]);
+	if (builder->pending != NULL)
+		builder_free(builder, builder->pending,
+					 builder->pending_room * sizeof(uint64));
+	builder->pending = NULL;
+	builder->npending = builder->pending_room = 0;
+}
+
+/* Makes room for more ids that wait, or has them wait no longer. */
+static void
+builder_make_pending_room(AudienceBuilder *builder)
+{
+	uint32 old = builder->pending_room;
+	uint32 room = Max(PENDING_MIN, 2 * old);
+	uint64 *pending;
+
+	if (old == PENDING_MAX)
+	{
+		builder_settle(builder);
+		return;
+	}
+	pending = builder_alloc(builder, room * sizeof(uint64));
+	if (old > 0)
+	{
+		memcpy(pending, builder->pending, old * sizeof(uint64));
+		builder_free(builder, builder->pending, old * sizeof(uint64));
+	}
+	builder->pending = pending;
+	builder->pending_room = room;
+}
+
 /* Adds an id, which is below 2^63. */
 void
 audience_builder_add(AudienceBuilder *builder, uint64 id)
 {
-	chunk_add(builder, builder_chunk(builder, id >> 16), (uint16) id);
+	Assert(id <= PG_INT64_MAX);
+	if (!builder->direct && builder->npending == builder->pending_room)
+		builder_make_pending_room(builder);
+	if (builder->direct)
+		builder_add_direct(builder, id);
+	else
+		builder->pending[builder->npending++] = id;
+}
+
+/* Appends the bits of a word to an array, if all are new and have room. */
+static inline bool
+chunk_append_word(BuilderChunk *chunk, uint16 first, uint64 bits)
+{
+	uint16 *values = chunk_values(chunk);
+	uint16 *at = values + chunk->n;
+
+	if (chunk->kind != AUDIENCE_ARRAY || chunk->n == 0 ||
+		chunk->n + 64 > chunk->capacity || at[-1] >= first)
+		return false;
+	for (; bits != 0; bits &= bits - 1)
+		*at++ = (uint16) (first + audience_lowest(bits));
+	chunk->n = (uint16) (at - values);
+	return true;
 }
 
 /* Adds the ids of bits in a word of 64 ids. */
@@ -382,8 +472,10 @@ builder_add_word(AudienceBuilder *builder, uint64 word, uint64 bits)
 		chunk->u.words[word & (AUDIENCE_WORDS - 1)] |= bits;
 		return;
 	}
+	if (chunk_append_word(chunk, (uint16) (word << 6), bits))
+		return;
 	for (; bits != 0; bits &= bits - 1)
-		audience_builder_add(builder, word << 6 | audience_lowest(bits));
+		builder_add_direct(builder, word << 6 | audience_lowest(bits));
 }
 
 /* Adds first + i for each bit i of bits that is set; ids below 2^63. */
@@ -393,6 +485,7 @@ audience_builder_add_bits(AudienceBuilder *builder, uint64 first, uint64 bits)
 	uint64 word = first >> 6;
 	int shift = (int) (first & 63);
 
+	builder_settle(builder);
 	builder_add_word(builder, word, bits << shift);
 	if (shift != 0)
 		builder_add_word(builder, word + 1, bits >> (64 - shift));
@@ -532,6 +625,10 @@ chunk_merge(AudienceBuilder *builder, BuilderChunk *chunk, const void *data,
 void
 audience_builder_merge(AudienceBuilder *builder, const Audience *audience)
 {
+	/* An aggregate begins with the empty set. */
+	if (audience->nentries == 0)
+		return;
+	builder_settle(builder);
 	for (uint32 i = 0; i < audience->nentries; i++)
 	{
 		const AudienceEntry *entry = &audience->entries[i];
@@ -549,6 +646,7 @@ audience_builder_count(AudienceBuilder *builder)
 {
 	uint64 count = 0;
 
+	builder_settle(builder);
 	for (uint32 i = 0; i < builder->nchunks; i++)
 	{
 		BuilderChunk *chunk = &builder->chunks[i];
@@ -625,10 +723,13 @@ Audience *
 audience_builder_finish(AudienceBuilder *builder)
 {
 	const AudienceKernels *kernels = audience_kernels();
-	Size room = builder_room(builder);
-	BuilderChunk **order = builder_order(builder);
 	AudienceWriter writer;
+	BuilderChunk **order;
+	Size room;
 
+	builder_settle(builder);
+	room = builder_room(builder);
+	order = builder_order(builder);
 	audience_write_begin(&writer, builder->nchunks, room);
 	for (uint32 i = 0; i < builder->nchunks; i++)
 	{
