@@ -13,119 +13,12 @@
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
 
-/* Cuts that are counted one by one. */
-#define SEARCH_FEW_MAX 4
-
 /* Entries of a table, and cuts that may be left to count after it. */
 #define SEARCH_TABLE_MAX 4096
 #define SEARCH_STEPS_MAX 6
 
 /* Bytes of a uuid as text. */
 #define UUID_TEXT_LENGTH 36
-
-/* A text that a column is compared with. */
-typedef struct SegmentWord
-{
-	uint32 hash;
-	int length;
-	const char *text;
-} SegmentWord;
-
-/* Hashes a short text: eight bytes at a time, the last ones overlapping. */
-static inline uint32
-word_hash(const char *text, int length)
-{
-	uint64 hash = (uint64) length * UINT64CONST(0x9E3779B97F4A7C15);
-	uint64 part;
-
-	while (length >= 8)
-	{
-		memcpy(&part, text, 8);
-		hash = (hash ^ part) * UINT64CONST(0xFF51AFD7ED558CCD);
-		hash ^= hash >> 32;
-		text += 8;
-		length -= 8;
-	}
-	part = 0;
-	if (length >= 4)
-	{
-		uint32 low;
-		uint32 high;
-
-		memcpy(&low, text, 4);
-		memcpy(&high, text + length - 4, 4);
-		part = low | (uint64) high << 32;
-	}
-	else if (length > 0)
-		part = (uint8) text[0] | (uint64) (uint8) text[length / 2] << 8 |
-			   (uint64) (uint8) text[length - 1] << 16;
-	hash = (hash ^ part) * UINT64CONST(0xFF51AFD7ED558CCD);
-	return (uint32) (hash >> 32);
-}
-
-/* Returns the number of a text, from 1; 0 when it is none of the words. */
-int
-segment_words_find(const SegmentWords *words, const char *text, int length)
-{
-	uint32 hash;
-	uint32 slot;
-
-	if (words->n == 0)
-		return 0;
-	hash = word_hash(text, length);
-	for (slot = hash & words->mask; words->slots[slot] != 0;
-		 slot = (slot + 1) & words->mask)
-	{
-		const SegmentWord *word = &words->words[words->slots[slot] - 1];
-
-		if (word->hash == hash && word->length == length &&
-			memcmp(word->text, text, length) == 0)
-			return words->slots[slot];
-	}
-	return 0;
-}
-
-/* Enters a word among those that can be found. */
-static void
-words_index(SegmentWords *words, int number)
-{
-	uint32 slot = words->words[number - 1].hash & words->mask;
-
-	while (words->slots[slot] != 0)
-		slot = (slot + 1) & words->mask;
-	words->slots[slot] = number;
-}
-
-/* Makes room for one more word. */
-static void
-words_room(SegmentWords *words)
-{
-	if (words->n < words->room)
-		return;
-	words->room = Max(8, words->room * 2);
-	words->words =
-		words->words == NULL
-			? palloc(words->room * sizeof(SegmentWord))
-			: repalloc(words->words, words->room * sizeof(SegmentWord));
-	if (words->slots != NULL)
-		pfree(words->slots);
-	words->mask = words->room * 4 - 1;
-	words->slots = palloc0((Size) words->room * 4 * sizeof(int32));
-	for (int i = 1; i <= words->n; i++)
-		words_index(words, i);
-}
-
-/* Adds a text, which stays where it is, unless it is a word already. */
-void
-segment_words_add(SegmentWords *words, const char *text, int length)
-{
-	if (segment_words_find(words, text, length) != 0)
-		return;
-	words_room(words);
-	words->words[words->n++] = (SegmentWord){
-		.hash = word_hash(text, length), .length = length, .text = text};
-	words_index(words, words->n);
-}
 
 /* Returns a key in the order of floats: -0 is 0, NaN the greatest. */
 int64
@@ -164,17 +57,26 @@ key_among_bounds(const SegmentColumn *column, Numeric value)
 	return 2 * low;
 }
 
+/* Returns a value that is whole and not compressed. */
+static inline struct varlena *
+value_packed(Datum value)
+{
+	struct varlena *packed = (struct varlena *) DatumGetPointer(value);
+
+	return likely(!VARATT_IS_COMPRESSED(packed) && !VARATT_IS_EXTERNAL(packed))
+			   ? packed
+			   : pg_detoast_datum_packed(packed);
+}
+
 /* Returns the key of a numeric. */
 static inline int64
 key_numeric(const SegmentColumn *column, Datum value)
 {
-	Numeric number = (Numeric) PG_DETOAST_DATUM_PACKED(value);
-	int64 key;
+	Numeric number = (Numeric) value_packed(value);
 
 	if (likely(!column->wide))
 		return core_numeric_key(number, column->scale);
-	key = key_among_bounds(column, DatumGetNumeric(PointerGetDatum(number)));
-	return key;
+	return key_among_bounds(column, DatumGetNumeric(PointerGetDatum(number)));
 }
 
 /* Writes a uuid as text. */
@@ -196,6 +98,7 @@ uuid_text(const pg_uuid_t *uuid, char *text)
 static inline const char *
 value_text(SegmentKind kind, Datum value, char *room, int *length)
 {
+	const struct varlena *packed;
 	const char *text;
 
 	switch (kind)
@@ -213,9 +116,9 @@ value_text(SegmentKind kind, Datum value, char *room, int *length)
 			*length = UUID_TEXT_LENGTH;
 			return room;
 		default:
-			value = PointerGetDatum(PG_DETOAST_DATUM_PACKED(value));
-			text = VARDATA_ANY(DatumGetPointer(value));
-			*length = VARSIZE_ANY_EXHDR(DatumGetPointer(value));
+			packed = value_packed(value);
+			text = VARDATA_ANY(packed);
+			*length = VARSIZE_ANY_EXHDR(packed);
 			if (kind == SEGMENT_BPCHAR)
 				while (*length > 0 && text[*length - 1] == ' ')
 					(*length)--;
@@ -223,16 +126,15 @@ value_text(SegmentKind kind, Datum value, char *room, int *length)
 	}
 }
 
-/* Tells whether a text has the pattern of a column. */
-static inline bool
-text_matches(const SegmentColumn *column, const char *text, int length)
+/* Returns the key of a text that was read. */
+static inline int64
+key_of_text(const SegmentColumn *column, const char *text, int length)
 {
-	if (length < column->pattern_length)
-		return false;
-	if (column->prefix)
-		return memcmp(text, column->pattern, column->pattern_length) == 0;
-	return memmem(text, length, column->pattern, column->pattern_length) !=
-		   NULL;
+	if (column->use == SEGMENT_PATTERN)
+		return segment_text_matches(column, text, length);
+	if (column->use == SEGMENT_PREFIX)
+		return segment_text_prefix(text, length);
+	return segment_words_find(column->words, text, length);
 }
 
 /* Returns the key of a text. */
@@ -247,9 +149,20 @@ key_text(const SegmentColumn *column, Datum value)
 	if (column->use == SEGMENT_VALUE && column->words->n == 0)
 		return 0;
 	text = value_text(column->kind, value, room, &length);
-	if (column->use == SEGMENT_PATTERN)
-		return text_matches(column, text, length);
-	return segment_words_find(column->words, text, length);
+	return key_of_text(column, text, length);
+}
+
+/* Writes the keys that columns in different uses have of one text. */
+void
+segment_column_texts(const SegmentFetch *fetches, int n, Datum value, int row)
+{
+	char room[UUID_TEXT_LENGTH];
+	int length;
+	const char *text =
+		value_text(fetches[0].column->kind, value, room, &length);
+
+	for (int i = 0; i < n; i++)
+		fetches[i].keys[row] = key_of_text(fetches[i].column, text, length);
 }
 
 /* Writes month and day of a time; false when it has none. */
@@ -324,6 +237,77 @@ segment_column_key(const SegmentColumn *column, const SegmentProgram *program,
 	return true;
 }
 
+/* Turns the values of a batch of a column by value into their keys. */
+void
+segment_column_keys(const SegmentColumn *column, const SegmentProgram *program,
+					int n, int64 *keys, uint8 *nulls)
+{
+	if (column->use == SEGMENT_CALENDAR)
+	{
+		for (int i = 0; i < n; i++)
+			if (!nulls[i] &&
+				!key_calendar(column, program, (Datum) keys[i], &keys[i]))
+				nulls[i] = PG_UINT8_MAX;
+		return;
+	}
+	switch (column->kind)
+	{
+		case SEGMENT_BOOL:
+			for (int i = 0; i < SEGMENT_BATCH; i++)
+				keys[i] = DatumGetBool((Datum) keys[i]);
+			break;
+		case SEGMENT_INT2:
+			for (int i = 0; i < SEGMENT_BATCH; i++)
+				keys[i] = DatumGetInt16((Datum) keys[i]);
+			break;
+		case SEGMENT_INT4:
+		case SEGMENT_DATE:
+			for (int i = 0; i < SEGMENT_BATCH; i++)
+				keys[i] = DatumGetInt32((Datum) keys[i]);
+			break;
+		case SEGMENT_FLOAT8:
+			for (int i = 0; i < SEGMENT_BATCH; i++)
+				keys[i] = segment_float_key(DatumGetFloat8((Datum) keys[i]));
+			break;
+		default:
+			Assert(column->kind == SEGMENT_INT8 ||
+				   column->kind == SEGMENT_TIMESTAMP ||
+				   column->kind == SEGMENT_TIMESTAMPTZ);
+	}
+}
+
+/*
+ * Returns how the values of a column are taken from a row: those by value
+ * are copied first and become keys a batch at a time.
+ */
+SegmentTake
+segment_column_take(const SegmentColumn *column)
+{
+	switch (column->kind)
+	{
+		case SEGMENT_BOOL:
+		case SEGMENT_INT2:
+		case SEGMENT_INT4:
+		case SEGMENT_DATE:
+			return SEGMENT_TAKE_COPY;
+		case SEGMENT_INT8:
+		case SEGMENT_TIMESTAMP:
+		case SEGMENT_TIMESTAMPTZ:
+		case SEGMENT_FLOAT8:
+			return FLOAT8PASSBYVAL ? SEGMENT_TAKE_COPY : SEGMENT_TAKE_KEY;
+		case SEGMENT_TEXT:
+		case SEGMENT_BPCHAR:
+		case SEGMENT_NAME:
+		case SEGMENT_CHAR:
+		case SEGMENT_UUID:
+			return column->use == SEGMENT_VALUE && column->words->n == 0
+					   ? SEGMENT_TAKE_KEY
+					   : SEGMENT_TAKE_TEXT;
+		default:
+			return SEGMENT_TAKE_KEY;
+	}
+}
+
 /* Counts the cuts up to a key. */
 static inline int
 cuts_count(const int64 *cuts, int n, int64 key)
@@ -379,7 +363,7 @@ segment_column_cut(SegmentColumn *column, int64 *cuts, int ncuts)
 	column->cuts = cuts;
 	column->ncuts = ncuts;
 	column->search = SEGMENT_SEARCH_FEW;
-	if (ncuts <= SEARCH_FEW_MAX)
+	if (ncuts <= segment_kernels()->count_most)
 		return;
 	/* No condition is about the last key, so that all below has room. */
 	Assert(cuts[0] > PG_INT64_MIN);
@@ -395,40 +379,38 @@ segment_column_cut(SegmentColumn *column, int64 *cuts, int ncuts)
 						 : SEGMENT_SEARCH_HALVES;
 }
 
-/* Returns the entry of a table for a key, which is moved between the cuts. */
-static inline uint64
-table_entry(const SegmentColumn *column, int64 *key)
-{
-	*key = Max(*key, column->base);
-	*key = Min(*key, column->cuts[column->ncuts - 1]);
-	return ((uint64) *key - (uint64) column->base) >> column->shift;
-}
-
 /* Looks the number of cuts up. */
 static void
-codes_table(const SegmentColumn *column, const int64 *keys, int n,
-			uint16 *codes)
+codes_table(const SegmentColumn *column, const int64 *keys, uint16 *codes)
 {
-	for (int i = 0; i < n; i++)
-	{
-		int64 key = keys[i];
+	const int64 low = column->base;
+	const int64 high = column->cuts[column->ncuts - 1];
+	const uint16 *table = column->table;
+	int shift = column->shift;
 
-		codes[i] = column->table[table_entry(column, &key)];
+	for (int i = 0; i < SEGMENT_BATCH; i++)
+	{
+		int64 key = Min(Max(keys[i], low), high);
+
+		codes[i] = table[((uint64) key - (uint64) low) >> shift];
 	}
 }
 
 /* Counts cuts by looking where to begin. */
 static void
-codes_bucket(const SegmentColumn *column, const int64 *keys, int n,
-			 uint16 *codes)
+codes_bucket(const SegmentColumn *column, const int64 *keys, uint16 *codes)
 {
 	const int64 *cuts = column->cuts;
+	const int64 low = column->base;
+	const int64 high = cuts[column->ncuts - 1];
+	const uint16 *table = column->table;
+	int shift = column->shift;
 	int steps = column->steps;
 
-	for (int i = 0; i < n; i++)
+	for (int i = 0; i < SEGMENT_BATCH; i++)
 	{
-		int64 key = keys[i];
-		uint32 code = column->table[table_entry(column, &key)];
+		int64 key = Min(Max(keys[i], low), high);
+		uint32 code = table[((uint64) key - (uint64) low) >> shift];
 
 		/* After the last cut comes one that is above all keys. */
 		for (int step = 0; step < steps; step++)
@@ -439,29 +421,21 @@ codes_bucket(const SegmentColumn *column, const int64 *keys, int n,
 
 /* Counts for each key the cuts up to it. */
 static void
-codes_count(const SegmentColumn *column, const int64 *keys, int n,
-			uint16 *codes)
+codes_count(const SegmentColumn *column, const int64 *keys, uint16 *codes)
 {
 	switch (column->search)
 	{
 		case SEGMENT_SEARCH_FEW:
-			memset(codes, 0, n * sizeof(uint16));
-			for (int cut = 0; cut < column->ncuts; cut++)
-			{
-				int64 from = column->cuts[cut];
-
-				for (int i = 0; i < n; i++)
-					codes[i] += keys[i] >= from;
-			}
+			segment_kernels()->count(keys, column->cuts, column->ncuts, codes);
 			break;
 		case SEGMENT_SEARCH_TABLE:
-			codes_table(column, keys, n, codes);
+			codes_table(column, keys, codes);
 			break;
 		case SEGMENT_SEARCH_BUCKET:
-			codes_bucket(column, keys, n, codes);
+			codes_bucket(column, keys, codes);
 			break;
 		case SEGMENT_SEARCH_HALVES:
-			for (int i = 0; i < n; i++)
+			for (int i = 0; i < SEGMENT_BATCH; i++)
 				codes[i] = cuts_count(column->cuts, column->ncuts, keys[i]);
 	}
 }
@@ -472,23 +446,15 @@ codes_count(const SegmentColumn *column, const int64 *keys, int n,
  */
 void
 segment_column_codes(const SegmentColumn *column, const int64 *keys,
-					 const uint8 *nulls, int n, void *codes)
+					 const uint8 *nulls, void *codes)
 {
 	uint16 counts[SEGMENT_BATCH];
+	uint16 *wide = codes;
 
-	codes_count(column, keys, n, counts);
+	codes_count(column, keys, counts);
 	if (segment_column_narrow(column))
-	{
-		uint8 *narrow = codes;
-
-		for (int i = 0; i < n; i++)
-			narrow[i] = (uint8) (counts[i] + 1) & (uint8) ~nulls[i];
-	}
+		segment_kernels()->narrow(counts, nulls, codes);
 	else
-	{
-		uint16 *wide = codes;
-
-		for (int i = 0; i < n; i++)
+		for (int i = 0; i < SEGMENT_BATCH; i++)
 			wide[i] = nulls[i] ? 0 : counts[i] + 1;
-	}
 }

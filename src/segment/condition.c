@@ -120,7 +120,12 @@ segment_condition_use(const RuleNode *node, SegmentKind kind)
 		case RULE_CONTAINS:
 		case RULE_STARTS_WITH:
 			/* The labels of an enum are known: those that have the pattern. */
-			return kind == SEGMENT_ENUM ? SEGMENT_VALUE : SEGMENT_PATTERN;
+			if (kind == SEGMENT_ENUM)
+				return SEGMENT_VALUE;
+			return node->operator== RULE_STARTS_WITH && node->values[0]
+						   .length <= SEGMENT_PREFIX_MAX
+					   ? SEGMENT_PREFIX
+					   : SEGMENT_PATTERN;
 		default:
 			return SEGMENT_VALUE;
 	}
@@ -657,7 +662,7 @@ set_months(const RuleNode *node, const SegmentTime *time)
 	for (int i = 0; i < node->nvalues; i++)
 	{
 		const RuleValue *value = &node->values[i];
-		int month = value->kind == RULE_NUMBER         ? atoi(value->text)
+		int month = value->kind == RULE_NUMBER ? pg_strtoint32(value->text)
 					: strcmp(value->text, "this") == 0 ? now
 					: strcmp(value->text, "last") == 0 ? (now + 10) % 12 + 1
 													   : now % 12 + 1;
@@ -704,6 +709,16 @@ set_one(int64 first, int64 last)
 	return set;
 }
 
+/* Returns the texts that begin with one. */
+static SegmentSet
+set_prefix(const RuleValue *value)
+{
+	int free_bits = (SEGMENT_PREFIX_MAX - value->length) * BITS_PER_BYTE;
+	int64 first = segment_text_prefix(value->text, value->length);
+
+	return set_one(first, first | (int64) ((UINT64CONST(1) << free_bits) - 1));
+}
+
 /* Returns where a condition on a field is true, but for NULL. */
 static SegmentSet
 set_field(const SegmentColumn *column, const RuleNode *node,
@@ -728,8 +743,10 @@ set_field(const SegmentColumn *column, const RuleNode *node,
 			return set_anniversary(node, time);
 		case RULE_CONTAINS:
 		case RULE_STARTS_WITH:
-			return column->kind == SEGMENT_ENUM ? set_labels(column, node)
-												: set_one(1, 1);
+			if (column->kind == SEGMENT_ENUM)
+				return set_labels(column, node);
+			return column->use == SEGMENT_PREFIX ? set_prefix(&node->values[0])
+												 : set_one(1, 1);
 		case RULE_TOP:
 		case RULE_BOTTOM:
 			return set_one(1, 1);

@@ -32,6 +32,7 @@
 
 /* More days than two hundred years have, and the last that as_of may be. */
 #define DUE_DAYS_FAR INT64CONST(100000)
+#define DUE_QUARTER (15 * USECS_PER_MINUTE)
 #define DUE_AS_OF_MAX INT64CONST(9000000000000000000)
 
 /* Keys of days of the year. */
@@ -72,7 +73,7 @@ struct SegmentDue
 	int ncolumns;
 	DueColumn *columns;
 	TimestampTz next[SEGMENT_BATCH];
-	AudienceBuilder *days[SEGMENT_DUE_DAYS + 1];
+	AudienceBuilder *slots[SEGMENT_DUE_SLOTS];
 };
 
 /* Adds a number to a list. */
@@ -486,8 +487,8 @@ due_day(const SegmentDue *due, const DueColumn *column, int key)
 static void
 due_column(SegmentDue *due, DueColumn *column, const SegmentBatch *batch)
 {
-	const int64 *keys = batch->keys + (Size) column->number * SEGMENT_BATCH;
-	const uint8 *nulls = batch->nulls + (Size) column->number * SEGMENT_BATCH;
+	const int64 *keys = batch->keys + (Size) column->number * SEGMENT_KEYS;
+	const uint8 *nulls = batch->nulls + (Size) column->number * SEGMENT_NULLS;
 	bool calendar = column->column->use == SEGMENT_CALENDAR;
 	bool date = column->column->kind == SEGMENT_DATE;
 
@@ -512,15 +513,26 @@ due_column(SegmentDue *due, DueColumn *column, const SegmentBatch *batch)
 	}
 }
 
-/* Notes a time at which the answers about a row may change. */
+/* Notes a time at which the answers about a row may change, or at once. */
 void
 segment_due_note(SegmentDue *due, int row, TimestampTz at)
 {
-	if (at > due->as_of && !TIMESTAMP_NOT_FINITE(at))
-		due->next[row] = Min(due->next[row], at);
+	if (!TIMESTAMP_IS_NOEND(at))
+		due->next[row] = Min(due->next[row], Max(at, due->as_of));
 }
 
-/* Adds the ids of a batch to the days on which they are due. */
+/* Returns the slot in which a time is. */
+static int
+due_slot(const SegmentDue *due, TimestampTz at)
+{
+	int64 day = segment_time_floor(at) - due->day;
+
+	return day == 0
+			   ? (int) ((at - due->day * USECS_PER_DAY) / DUE_QUARTER)
+			   : (int) Min(SEGMENT_DUE_QUARTERS + day, SEGMENT_DUE_SLOTS) - 1;
+}
+
+/* Adds the ids of a batch to the slots in which they are due. */
 void
 segment_due_add(SegmentDue *due, const SegmentBatch *batch, const uint64 *ids)
 {
@@ -533,34 +545,34 @@ segment_due_add(SegmentDue *due, const SegmentBatch *batch, const uint64 *ids)
 		if (next == DUE_NEVER)
 			continue;
 		due->next[row] = DUE_NEVER;
-		audience_builder_add(
-			segment_due_open(due,
-							 (int) Min(segment_time_floor(next) - due->day,
-									   SEGMENT_DUE_DAYS)),
-			ids[row]);
+		audience_builder_add(segment_due_open(due, due_slot(due, next)),
+							 ids[row]);
 	}
 }
 
-/* Returns the ids due so many days after as_of, or NULL. */
+/* Returns the ids due in a slot, or NULL. */
 AudienceBuilder *
-segment_due_day(const SegmentDue *due, int day)
+segment_due_slot(const SegmentDue *due, int slot)
 {
-	return due->days[day];
+	return due->slots[slot];
 }
 
-/* Returns the ids due so many days after as_of, none at first. */
+/* Returns the ids due in a slot, none at first. */
 AudienceBuilder *
-segment_due_open(SegmentDue *due, int day)
+segment_due_open(SegmentDue *due, int slot)
 {
-	Assert(day >= 0 && day <= SEGMENT_DUE_DAYS);
-	if (due->days[day] == NULL)
-		due->days[day] = audience_builder_create(due->context);
-	return due->days[day];
+	Assert(slot >= 0 && slot < SEGMENT_DUE_SLOTS);
+	if (due->slots[slot] == NULL)
+		due->slots[slot] = audience_builder_create(due->context);
+	return due->slots[slot];
 }
 
-/* Returns the day that is so many days after as_of, in UTC. */
-DateADT
-segment_due_date(const SegmentDue *due, int day)
+/* Returns when a slot begins. */
+TimestampTz
+segment_due_start(const SegmentDue *due, int slot)
 {
-	return (DateADT) (due->day + day);
+	int days = slot - SEGMENT_DUE_QUARTERS + 1;
+
+	return due->day * USECS_PER_DAY +
+		   (days > 0 ? days * USECS_PER_DAY : slot * DUE_QUARTER);
 }

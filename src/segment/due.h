@@ -1,6 +1,8 @@
 /*
  * When the answers about a row may change next without any change of the
- * row: ids by the day on which one of the conditions on time may turn.
+ * row: ids by the slot in which one of the conditions on time may turn. The
+ * day of as_of (UTC) has a slot for each quarter of an hour, each day after
+ * it has one.
  */
 #ifndef IAROS_SEGMENT_DUE_H
 #define IAROS_SEGMENT_DUE_H
@@ -10,8 +12,10 @@
 #include "segment/audience.h"
 #include "segment/program.h"
 
-/* Days that are told apart; what is due later is due on the last one. */
+#define SEGMENT_DUE_QUARTERS 96
+/* What is due later than on the last day is due on that one. */
 #define SEGMENT_DUE_DAYS 366
+#define SEGMENT_DUE_SLOTS (SEGMENT_DUE_QUARTERS + SEGMENT_DUE_DAYS)
 
 typedef struct SegmentDue SegmentDue;
 
@@ -19,9 +23,8 @@ extern SegmentDue *segment_due_create(const SegmentProgram *program);
 extern void segment_due_note(SegmentDue *due, int row, TimestampTz at);
 extern void segment_due_add(SegmentDue *due, const SegmentBatch *batch,
 							const uint64 *ids);
-/* The ids due so many days after as_of, or NULL. */
-extern AudienceBuilder *segment_due_day(const SegmentDue *due, int day);
-extern AudienceBuilder *segment_due_open(SegmentDue *due, int day);
-extern DateADT segment_due_date(const SegmentDue *due, int day);
+extern AudienceBuilder *segment_due_slot(const SegmentDue *due, int slot);
+extern AudienceBuilder *segment_due_open(SegmentDue *due, int slot);
+extern TimestampTz segment_due_start(const SegmentDue *due, int slot);
 
 #endif /* IAROS_SEGMENT_DUE_H */

@@ -149,31 +149,36 @@ bind_error_ambiguous(const Bind *bind, const RuleNode *node,
 			 bind_errdetail(bind, place)));
 }
 
-/* Returns the column of a name: as it is, else in any case if unique. */
+/*
+ * Returns the number of a column, from 0: its name as it is, else in any
+ * case. SEGMENT_MISSING when there is none, SEGMENT_AMBIGUOUS for several.
+ */
+int
+segment_source_find(const SegmentSource *source, const char *name)
+{
+	int found = SEGMENT_MISSING;
+
+	for (int any_case = 0; any_case <= 1 && found == SEGMENT_MISSING;
+		 any_case++)
+		for (int i = 0; i < source->natts; i++)
+			if (source->names[i] != NULL &&
+				(any_case ? pg_strcasecmp(source->names[i], name)
+						  : strcmp(source->names[i], name)) == 0)
+				found = found == SEGMENT_MISSING ? i : SEGMENT_AMBIGUOUS;
+	return found;
+}
+
+/* Returns the column that a condition reads. */
 static int
 bind_attno(const Bind *bind, const RuleNode *node, const BindPlace *place)
 {
-	const SegmentSource *source = bind->source;
+	int attno = segment_source_find(bind->source, node->fact);
 
-	for (int any_case = 0; any_case <= 1; any_case++)
-	{
-		int found = -1;
-
-		for (int i = 0; i < source->natts; i++)
-		{
-			if (source->names[i] == NULL ||
-				(any_case ? pg_strcasecmp(source->names[i], node->fact)
-						  : strcmp(source->names[i], node->fact)) != 0)
-				continue;
-			if (found >= 0)
-				bind_error_ambiguous(bind, node, place);
-			found = i;
-		}
-		if (found >= 0)
-			return found;
-	}
-	bind_error_missing(bind, node, place);
-	return -1;
+	if (attno == SEGMENT_MISSING)
+		bind_error_missing(bind, node, place);
+	if (attno == SEGMENT_AMBIGUOUS)
+		bind_error_ambiguous(bind, node, place);
+	return attno;
 }
 
 /* Raises the error for a condition that does not fit its column. */
@@ -673,6 +678,7 @@ segment_program_at(SegmentProgram *program, TimestampTz as_of, pg_tz *zone)
 	program->ready = false;
 	program->time = segment_time(as_of, zone);
 	MemoryContextReset(program->bounds);
+	program->row = NULL;
 	caller = MemoryContextSwitchTo(program->bounds);
 	program->zone = segment_zone_create(program->bounds, zone);
 	for (int i = 0; i < program->ncolumns; i++)
@@ -788,4 +794,17 @@ segment_rules(ArrayType *array, int *nrules)
 		rules[i] = DatumGetSegmentRuleP(values[i]);
 	}
 	return rules;
+}
+
+/* Hashes rules; what means the same has the same hash. */
+uint64
+segment_rules_hash(const SegmentRule **rules, int nrules)
+{
+	uint64 hash = nrules;
+
+	for (int i = 0; i < nrules; i++)
+		hash = hash_combine64(
+			hash, hash_bytes_extended((const unsigned char *) rules[i],
+									  VARSIZE(rules[i]), 0));
+	return hash;
 }

@@ -24,6 +24,14 @@
 #define SEGMENT_BATCH 1024
 #define SEGMENT_WORDS (SEGMENT_BATCH / 64)
 
+/*
+ * From the keys of a column of a batch to those of the next, and from its
+ * nulls. They are more than the rows, so that what columns have of one row
+ * is not all in the same set of the cache.
+ */
+#define SEGMENT_KEYS (SEGMENT_BATCH + 8)
+#define SEGMENT_NULLS (SEGMENT_BATCH + 64)
+
 /* Families of types, by the way that their values are read. */
 typedef enum SegmentKind
 {
@@ -46,10 +54,14 @@ typedef enum SegmentKind
 	SEGMENT_ENUM,
 } SegmentKind;
 
+/* Bytes that a text may have to begin with in the use for that. */
+#define SEGMENT_PREFIX_MAX 8
+
 /* What of its values a condition looks at. */
 typedef enum SegmentUse
 {
 	SEGMENT_VALUE,    /* keys in the order of the values */
+	SEGMENT_PREFIX,   /* the first bytes of a text, in its order */
 	SEGMENT_PATTERN,  /* 1 where a text has the pattern, else 0 */
 	SEGMENT_CALENDAR, /* 32 * month + day */
 } SegmentUse;
@@ -162,6 +174,10 @@ typedef struct SegmentTerm
 	int *parts;
 } SegmentTerm;
 
+/* What stands for the number of a column where there is none. */
+#define SEGMENT_MISSING (-1)
+#define SEGMENT_AMBIGUOUS (-2)
+
 /* The columns that a row has. */
 typedef struct SegmentSource
 {
@@ -188,24 +204,89 @@ typedef struct SegmentProgram
 	bool ready; /* the moment is known */
 	SegmentTime time;
 	SegmentZone *zone;
-	struct SegmentRow *row; /* for one row at a time */
+	struct SegmentRow *row; /* for one row at a time, or NULL */
 } SegmentProgram;
+
+/* How the value of a column is taken from a row. */
+typedef enum SegmentTake
+{
+	SEGMENT_TAKE_COPY, /* as it is; keys are made later */
+	SEGMENT_TAKE_TEXT, /* read once for all columns that are next */
+	SEGMENT_TAKE_KEY,
+} SegmentTake;
+
+#define SEGMENT_TAKES (SEGMENT_TAKE_KEY + 1)
+
+/* Where the values of a column go. */
+typedef struct SegmentFetch
+{
+	const SegmentColumn *column;
+	int attno;
+	int64 *keys;
+	uint8 *nulls;
+} SegmentFetch;
 
 /* Rows on their way to masks. */
 typedef struct SegmentBatch
 {
 	const SegmentProgram *program;
 	int n;
-	int64 *keys;   /* by column, SEGMENT_BATCH each */
-	uint8 *nulls;  /* the same, 0 or 255 */
-	uint8 *codes;  /* the same, 2 bytes each */
-	uint64 *masks; /* by term, SEGMENT_WORDS each */
+	int64 *keys;             /* by column, SEGMENT_KEYS each */
+	uint8 *nulls;            /* by column, SEGMENT_NULLS each, 0 or 255 */
+	uint8 *codes;            /* by column, SEGMENT_BATCH of 2 bytes each */
+	uint64 *masks;           /* by term, SEGMENT_WORDS each */
+	SegmentFetch *fetches;   /* columns by SegmentTake and attribute */
+	int ends[SEGMENT_TAKES]; /* of the ways in this order */
 	MemoryContext scratch;
-	bool scratched;
 } SegmentBatch;
+
+/* Loops over a batch, built for more than one kind of processor. */
+typedef struct SegmentKernels
+{
+	/* Up to so many cuts, count() is the fastest search. */
+	int count_most;
+	/* Writes for each key how many cuts are not above it. */
+	void (*count)(const int64 *keys, const int64 *cuts, int ncuts,
+				  uint16 *counts);
+	/* Writes codes of one byte, 0 where nulls is 255. */
+	void (*narrow)(const uint16 *counts, const uint8 *nulls, uint8 *codes);
+	/* Masks the rows whose codes are in ranges, codes of one or two bytes. */
+	void (*mask_narrow)(const uint8 *codes, const SegmentCodes *ranges,
+						int nranges, uint64 *mask);
+	void (*mask_wide)(const uint16 *codes, const SegmentCodes *ranges,
+					  int nranges, uint64 *mask);
+} SegmentKernels;
+
+/* The places of the arguments of a function that asks rules of a record. */
+typedef struct SegmentArgs
+{
+	int rules;
+	int record;
+	int as_of; /* these two may be beyond the last argument */
+	int zone;
+} SegmentArgs;
+
+/* Rules bound to a type of record: what calls that follow have in common. */
+typedef struct SegmentCall
+{
+	MemoryContext context; /* of all of it */
+	uint64 enums;          /* how often enums had changed when it was made */
+	bool array;            /* of rules */
+	struct varlena *rules; /* a copy of the argument */
+	uint64 row_type;       /* as the type cache knows it */
+	TupleDesc desc;
+	Datum *values;
+	bool *nulls;
+	SegmentProgram *program;
+	char zone_name[TZ_STRLEN_MAX + 1];
+	pg_tz *zone;
+	uint64 hash;  /* of the rules */
+	int32 *found; /* rules that are true */
+} SegmentCall;
 
 /* program.c */
 extern SegmentSource *segment_source(TupleDesc desc);
+extern int segment_source_find(const SegmentSource *source, const char *name);
 extern SegmentProgram *segment_program_bind(MemoryContext context,
 											const SegmentSource *source,
 											const SegmentRule **rules,
@@ -213,6 +294,12 @@ extern SegmentProgram *segment_program_bind(MemoryContext context,
 extern void segment_program_at(SegmentProgram *program, TimestampTz as_of,
 							   pg_tz *zone);
 extern const SegmentRule **segment_rules(ArrayType *array, int *nrules);
+
+extern uint64 segment_rules_hash(const SegmentRule **rules, int nrules);
+
+/* call.c */
+extern SegmentCall *segment_call_evaluate(FunctionCallInfo fcinfo,
+										  const SegmentArgs *args, bool array);
 
 /* condition.c */
 extern SegmentKind segment_kind(Oid type);
@@ -240,19 +327,33 @@ extern int segment_time_calendar(int64 day);
 extern SegmentZone *segment_zone_create(MemoryContext context, pg_tz *zone);
 extern Timestamp segment_zone_local(SegmentZone *cache, TimestampTz at);
 
-/* column.c */
+/* words.c */
 extern int segment_words_find(const SegmentWords *words, const char *text,
 							  int length);
 extern void segment_words_add(SegmentWords *words, const char *text,
 							  int length);
+extern int64 segment_text_prefix(const char *text, int length);
+extern bool segment_text_matches(const SegmentColumn *column, const char *text,
+								 int length);
+
+/* kernel.c */
+extern const SegmentKernels *segment_kernels(void);
+
+/* column.c */
 extern int64 segment_float_key(float8 value);
 extern void segment_column_cut(SegmentColumn *column, int64 *cuts, int ncuts);
 extern int segment_column_code(const SegmentColumn *column, int64 key);
 extern bool segment_column_key(const SegmentColumn *column,
 							   const SegmentProgram *program, Datum value,
 							   int64 *key);
+extern SegmentTake segment_column_take(const SegmentColumn *column);
+extern void segment_column_texts(const SegmentFetch *fetches, int n,
+								 Datum value, int row);
+extern void segment_column_keys(const SegmentColumn *column,
+								const SegmentProgram *program, int n,
+								int64 *keys, uint8 *nulls);
 extern void segment_column_codes(const SegmentColumn *column,
-								 const int64 *keys, const uint8 *nulls, int n,
+								 const int64 *keys, const uint8 *nulls,
 								 void *codes);
 
 /* Tells whether codes have one byte. */
@@ -272,6 +373,10 @@ extern void segment_program_row(SegmentProgram *program, const Datum *values,
 /* Of the row given last: is the term true? */
 extern bool segment_program_true(const SegmentProgram *program, int term);
 
+/* agg.c */
+extern void segment_agg_init(void);
+
+/* scan.c */
 extern void segment_init(void);
 
 #endif /* IAROS_SEGMENT_PROGRAM_H */

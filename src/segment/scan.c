@@ -15,6 +15,8 @@
 #include "segment/audience.h"
 #include "segment/block.h"
 #include "segment/due.h"
+#include "segment/live.h"
+#include "segment/note.h"
 #include "segment/program.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -37,7 +39,7 @@ enum
 enum
 {
 	COLUMN_RULE,
-	COLUMN_DUE_ON,
+	COLUMN_DUE_AT,
 	COLUMN_MEMBERS
 };
 
@@ -70,7 +72,7 @@ typedef struct ScanState
 	AudienceBuilder **members; /* by rule */
 } ScanState;
 
-/* What workers publish: members of rules, then what is due by day. */
+/* What workers publish: members of rules, then what is due by slot. */
 typedef struct ScanPublished
 {
 	int n;
@@ -82,7 +84,7 @@ typedef struct ScanRows
 {
 	CoreRows rows;
 	ScanState *state;
-	int days[SEGMENT_DUE_DAYS + 1]; /* on which something is due */
+	int slots[SEGMENT_DUE_SLOTS]; /* in which something is due */
 } ScanRows;
 
 /* Where the types of the columns are in the arguments. */
@@ -247,7 +249,7 @@ scan_receive(void *sink_state, TupleTableSlot *slot)
 static inline int
 scan_audiences(const ScanState *state)
 {
-	return state->nrules + (state->due != NULL ? SEGMENT_DUE_DAYS + 1 : 0);
+	return state->nrules + (state->due != NULL ? SEGMENT_DUE_SLOTS : 0);
 }
 
 /* Puts an audience into shared memory. */
@@ -282,8 +284,9 @@ scan_publish(void *sink_state, dsa_area *area)
 	published->n = n;
 	for (int i = 0; i < n; i++)
 		published->audiences[i] = scan_publish_audience(
-			i < state->nrules ? state->members[i]
-							  : segment_due_day(state->due, i - state->nrules),
+			i < state->nrules
+				? state->members[i]
+				: segment_due_slot(state->due, i - state->nrules),
 			area);
 	return pointer;
 }
@@ -368,18 +371,18 @@ scan_get(const CoreRows *rows, uint64 i, const bool *wanted, Datum *values,
 	const ScanRows *scan = (const ScanRows *) rows;
 	const ScanState *state = scan->state;
 	bool due = i >= state->nrules;
-	int day = due ? scan->days[i - state->nrules] : 0;
+	int slot = due ? scan->slots[i - state->nrules] : 0;
 
 	nulls[COLUMN_RULE] = due;
 	values[COLUMN_RULE] = Int32GetDatum((int32) i + 1);
-	nulls[COLUMN_DUE_ON] = !due;
+	nulls[COLUMN_DUE_AT] = !due;
 	if (due)
-		values[COLUMN_DUE_ON] =
-			DateADTGetDatum(segment_due_date(state->due, day));
+		values[COLUMN_DUE_AT] =
+			TimestampTzGetDatum(segment_due_start(state->due, slot));
 	nulls[COLUMN_MEMBERS] = !wanted[COLUMN_MEMBERS];
 	if (wanted[COLUMN_MEMBERS])
 		values[COLUMN_MEMBERS] = AudiencePGetDatum(audience_builder_finish(
-			due ? segment_due_day(state->due, day) : state->members[i]));
+			due ? segment_due_slot(state->due, slot) : state->members[i]));
 }
 
 /* Counts the rows of a call. */
@@ -387,12 +390,12 @@ static void
 scan_rows(ScanRows *rows)
 {
 	const ScanState *state = rows->state;
-	int ndays = 0;
+	int n = 0;
 
-	for (int day = 0; state->due != NULL && day <= SEGMENT_DUE_DAYS; day++)
-		if (segment_due_day(state->due, day) != NULL)
-			rows->days[ndays++] = day;
-	rows->rows.n = state->nrules + ndays;
+	for (int slot = 0; state->due != NULL && slot < SEGMENT_DUE_SLOTS; slot++)
+		if (segment_due_slot(state->due, slot) != NULL)
+			rows->slots[n++] = slot;
+	rows->rows.n = state->nrules + n;
 	rows->rows.get = scan_get;
 }
 
@@ -460,10 +463,12 @@ segment_scan(PG_FUNCTION_ARGS)
 	return core_stream_call(fcinfo, &scan_stream);
 }
 
-/* Makes segment_scan() known to the nodes that run it. */
+/* Makes segment_scan() known to the nodes that run it, and more. */
 void
 segment_init(void)
 {
 	core_sink_register(&scan_sink);
 	core_stream_register(&scan_stream);
+	segment_note_init();
+	segment_live_init();
 }

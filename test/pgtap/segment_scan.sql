@@ -3,7 +3,7 @@
 -- whatever the order of the ids; the answers change on no day that was not
 -- announced as due. test/pgtap/segment_random.sql draws rules at random.
 BEGIN;
-SELECT plan(49);
+SELECT plan(57);
 SET LOCAL client_min_messages TO error;
 SET LOCAL search_path = public, iaros;
 SELECT setseed(0.5) \g /dev/null
@@ -132,7 +132,7 @@ SELECT is_empty($$SELECT pg_temp.wrong('spread')$$, 'far from each other');
 SELECT is_empty($$SELECT pg_temp.wrong('shuffled')$$, 'and in no order');
 SELECT ok((SELECT bool_and(s.members = u.members) FROM segment_scan(pg_temp.rules(), 'public.t_profile', 'id', '2026-06-01 12:00Z', due => true) s
            JOIN segment_scan(pg_temp.rules(), 'SELECT * FROM public.t_profile OFFSET 0', 'id', '2026-06-01 12:00Z', due => true) u
-             ON s.rule IS NOT DISTINCT FROM u.rule AND s.due_on IS NOT DISTINCT FROM u.due_on), 'what is due is the same in parallel');
+             ON s.rule IS NOT DISTINCT FROM u.rule AND s.due_at IS NOT DISTINCT FROM u.due_at), 'what is due is the same in parallel');
 SET LOCAL max_parallel_workers_per_gather = 0;
 SELECT is_empty($$SELECT pg_temp.wrong('id', 'public.t_profile')$$, 'and in one process');
 SELECT results_eq($$SELECT rule, audience_count(members)::integer FROM segment_scan((pg_temp.rules())[1:2], 'SELECT NULL::bigint AS customer_id, 5 AS age')$$,
@@ -253,7 +253,8 @@ UNION ALL
 -- The ends of months and the turns of the clock.
 SELECT 10000 + row_number() OVER (), t AT TIME ZONE 'America/New_York', t, t::date
 FROM unnest('{2026-01-28 12:00,2026-01-29 12:00,2026-01-30 12:00,2026-01-31 00:00,2026-01-31 12:00,2026-02-28 12:00,2026-03-31 12:00,2025-11-02 01:30,2025-11-02 02:30,
-    2026-03-08 01:59:59,2026-03-08 02:30,2026-03-08 03:00,2024-02-29 00:00,2024-02-29 12:00,2025-02-28 23:59:59.999999,2025-03-01 00:00}'::timestamp[]) AS t;
+    2026-03-08 01:59:59,2026-03-08 02:30,2026-03-08 03:00,2024-02-29 00:00,2024-02-29 12:00,2025-02-28 23:59:59.999999,2025-03-01 00:00,
+    2011-12-29 12:00,2011-12-29 23:30,2011-12-30 00:00,2011-12-30 12:00,2011-12-31 00:00,2011-12-31 00:30,2011-12-31 12:00}'::timestamp[]) AS t;
 CREATE FUNCTION pg_temp.due_rules() RETURNS segment_rule[] LANGUAGE sql AS $$
     SELECT array_agg(replace(c.condition, '*', f.field)::segment_rule ORDER BY f.field, c.condition)
     FROM (VALUES ('moment'), ('local'), ('day')) AS f(field), unnest(ARRAY[
@@ -278,28 +279,64 @@ BEGIN
         RETURN QUERY SELECT s.rule, late.reached, i
             FROM segment_scan(rules, 'public.t_due', as_of => reached, zone => late.zone) s JOIN t_first f USING (rule),
                 audience_ids((s.members # f.members) - coalesce((SELECT audience_merge(d.members) FROM t_first d
-                    WHERE d.due_on <= (late.reached AT TIME ZONE 'UTC')::date), '{}')) AS i LIMIT 10;
+                    WHERE d.due_at <= late.reached), '{}')) AS i LIMIT 10;
     END LOOP;
     DROP TABLE t_first;
 END $$;
 CREATE TEMP TABLE t_moments AS
 SELECT m.at, z.zone FROM unnest('{2026-03-01 00:00Z,2026-01-31 12:00Z,2026-03-08 06:30Z,2025-11-02 05:45Z,2024-02-28 23:59:59.999999Z,2026-12-31 20:00Z}'::timestamptz[]) AS m(at),
-    (VALUES ('UTC'), ('America/New_York'), ('Asia/Kathmandu')) AS z(zone);
+    (VALUES ('UTC'), ('America/New_York'), ('Asia/Kathmandu')) AS z(zone)
+-- A day that Samoa left out.
+UNION ALL VALUES (timestamptz '2011-12-28 12:00Z', 'Pacific/Apia'), ('2011-12-29 12:00Z', 'Pacific/Apia'), ('2011-12-30 09:30Z', 'Pacific/Apia');
 SELECT is_empty(format($$SELECT m.at, m.zone, (pg_temp.due_rules())[r.n], l.* FROM t_moments m, generate_series(1, cardinality(pg_temp.due_rules())) AS r(n),
         pg_temp.late(m.at, '{1 microsecond,1 hour,1 day,29 days 12 hours,40 days,366 days,3 years}', m.zone, ARRAY[(pg_temp.due_rules())[r.n]]) AS l
         WHERE (r.n + extract(day FROM m.at)::integer) %% 4 = 0$$), 'no answer changes before it is due');
 SELECT is_empty($$SELECT m.at, m.zone, l.* FROM t_moments m,
         pg_temp.late(m.at, '{1 microsecond,10 minutes,5 hours,1 day,2 days,3 days 1 hour,35 days,366 days,367 days,5 years}', m.zone, pg_temp.due_rules()) AS l$$,
     'nor does one of many');
-SELECT is((SELECT string_agg(d.due_on || ' ' || d.members, '; ' ORDER BY d.due_on) FROM segment_scan('{"{\"field\":\"t\",\"within\":\"30 days\"}"}',
+SELECT is((SELECT string_agg(to_char(d.due_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI ') || d.members, '; ' ORDER BY d.due_at) FROM segment_scan('{"{\"field\":\"t\",\"within\":\"30 days\"}"}',
         $$SELECT * FROM (VALUES (1, timestamptz '2026-06-10 12:00Z'), (2, '2026-05-20 23:59Z'), (3, '2026-01-01Z'), (4, NULL), (5, 'infinity'), (6, '2026-05-21Z'),
           (7, '2029-01-01Z')) AS v(customer_id, t)$$, as_of => '2026-06-01Z', due => true) d WHERE d.rule IS NULL),
-    '2026-06-10 {1}; 2026-06-19 {2}; 2026-06-20 {6}; 2027-06-02 {7}', 'who is due, at the latest in a year');
-SELECT is((SELECT string_agg(d.due_on || ' ' || d.members, '; ' ORDER BY d.due_on) FROM segment_scan('{"{\"field\":\"t\",\"within\":\"30 days\"}"}',
-        $$SELECT v.*, timestamptz '2026-06-05Z' AS due_at FROM (VALUES (1, timestamptz '2026-06-10Z'), (2, '2026-05-03Z'), (3, NULL)) AS v(customer_id, t)$$,
-        as_of => '2026-06-01Z', due => true) d WHERE d.rule IS NULL), '2026-06-02 {2}; 2026-06-05 {1,3}', 'the source may know of more');
+    '2026-06-10 00:00 {1}; 2026-06-19 00:00 {2}; 2026-06-20 00:00 {6}; 2027-06-02 00:00 {7}', 'who is due, at the latest in a year');
+SELECT is((SELECT string_agg(to_char(d.due_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI ') || d.members, '; ' ORDER BY d.due_at) FROM segment_scan('{"{\"field\":\"t\",\"within\":\"30 days\"}"}',
+        $$SELECT v.* FROM (VALUES (1, timestamptz '2026-06-10Z', timestamptz '2026-06-05Z'), (2, '2026-05-03Z', '2026-06-05Z'), (3, NULL, '2026-06-05Z'), (4, NULL, NULL),
+          (5, NULL, 'infinity'), (6, '2026-05-03Z', '2026-06-01Z'), (7, NULL, '2020-01-01Z'), (8, NULL, '-infinity')) AS v(customer_id, t, due_at)$$,
+        as_of => '2026-06-01Z', due => true) d WHERE d.rule IS NULL), '2026-06-01 00:00 {6-8}; 2026-06-02 00:00 {2}; 2026-06-05 00:00 {1,3}', 'the source may know of more');
+SELECT is((SELECT string_agg(to_char(d.due_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI ') || d.members, '; ' ORDER BY d.due_at) FROM segment_scan('{}',
+        $$SELECT * FROM (VALUES (1, timestamptz '2026-06-01 20:59:59.999999Z'), (2, '2026-06-01 21:00Z'), (3, '2026-06-01 10:00Z'), (4, '2026-06-01 23:59Z'), (5, '2026-06-02Z'),
+          (6, '2026-06-01 13:20Z')) AS v(customer_id, due_at)$$, as_of => '2026-06-01 13:16Z', due => true) d),
+    '2026-06-01 13:15 {3,6}; 2026-06-01 20:45 {1}; 2026-06-01 21:00 {2}; 2026-06-01 23:45 {4}; 2026-06-02 00:00 {5}', 'on the day of the question by quarters of an hour');
 
 -- Errors ------------------------------------------------------------------------
+
+-- Texts of all lengths, of few letters, so that much of a pattern is often there.
+CREATE TABLE public.t_text AS SELECT n AS customer_id, array_to_string(ARRAY(SELECT chr(97 + floor(random() * 2 + n * 0)::integer) FROM generate_series(1, n % 130)), '') AS t
+    FROM generate_series(1, 1300) n;
+CREATE TABLE public.t_pattern AS SELECT row_number() OVER (ORDER BY p) AS n, p
+    FROM (SELECT DISTINCT substr(x.t, 1 + (x.customer_id * 7 + len) % (130 - len), len) AS p
+          FROM generate_series(1, 100) AS len, public.t_text AS x WHERE x.customer_id % 130 = 129 AND (len < 20 OR x.customer_id < 500)) AS q WHERE p <> '';
+CREATE FUNCTION pg_temp.text_wrong(operator text, plain text) RETURNS SETOF text LANGUAGE plpgsql AS $$
+BEGIN
+    RETURN QUERY EXECUTE format('SELECT p.p FROM segment_scan((SELECT array_agg(jsonb_build_object(''field'', ''t'', ''operator'', %L, ''value'', p)::segment_rule ORDER BY n) FROM t_pattern),
+        ''public.t_text'') s JOIN t_pattern p ON p.n = s.rule
+        WHERE s.members IS DISTINCT FROM (SELECT audience_agg(x.customer_id) FILTER (WHERE %s) FROM t_text x) AND (audience_count(s.members) > 0 OR EXISTS (SELECT FROM t_text x WHERE %2$s))', operator, plain);
+END $$;
+SELECT cmp_ok((SELECT count(*) FROM t_pattern), '>', 300::bigint, 'many patterns');
+SELECT is_empty($$SELECT pg_temp.text_wrong('CONTAINS', 'strpos(x.t, p.p) > 0')$$, 'patterns of all lengths in texts of all lengths');
+SELECT is_empty($$SELECT pg_temp.text_wrong('STARTS WITH', 'starts_with(x.t, p.p)')$$, 'starts of all lengths');
+SELECT is_empty($$SELECT pg_temp.text_wrong('=', 'x.t = p.p')$$, 'texts of all lengths');
+
+-- What is made of rules outlives a query, but not a change of the types.
+CREATE TABLE public.t_kept (mood t_mood, n integer);
+INSERT INTO public.t_kept VALUES ('happy', 1);
+CREATE FUNCTION pg_temp.kept() RETURNS boolean LANGUAGE plpgsql AS
+$$BEGIN RETURN (SELECT segment_match('{"logic":"AND","rules":[{"field":"mood","operator":"CONTAINS","value":"py"},{"field":"n","operator":"=","value":1}]}', k) FROM public.t_kept k); END$$;
+SELECT is(pg_temp.kept() AND pg_temp.kept(), true, 'the same rule again');
+ALTER TYPE public.t_mood RENAME VALUE 'happy' TO 'merry';
+SELECT is(pg_temp.kept(), false, 'with another label');
+ALTER TYPE public.t_mood RENAME VALUE 'merry' TO 'happy';
+ALTER TABLE public.t_kept ALTER n TYPE numeric USING 1.5;
+SELECT is(pg_temp.kept(), false, 'with another type of column');
 
 SELECT throws_ok($$SELECT * FROM segment_scan(pg_temp.rules(), 'public.t_profile')$$, '42703', 'column "customer_id" of the source does not exist', 'no column of ids');
 SELECT throws_ok($$SELECT * FROM segment_scan(pg_temp.rules(), 'public.t_profile', 'country')$$, '42804', 'column "country" of the source is of type text', 'ids that are no numbers');
