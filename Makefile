@@ -74,7 +74,7 @@ lint:
 	test/lint
 
 check-asan:
-	test/asan
+	test/asan $(ONLY)
 
 cluster-start:
 	test/cluster install

@@ -143,6 +143,7 @@ CREATE FUNCTION @extschema@.access_functions()
                 'profile_install_feature',
                 'customer_install_attach', 'source_attach', 'source_detach', 'source_refresh',
                 'source_map_check', 'lifecycle_install_value',
+                'segment_install_refresh', 'segment_install_shipped', 'segment_field_add',
                 'customer_install_provenance', 'customer_claim_store', 'customer_claim_keep')
                 OR starts_with(p.proname, 'rfm_fold')
                 OR starts_with(p.proname, 'profile_keep')
@@ -154,7 +155,7 @@ CREATE FUNCTION @extschema@.access_functions()
                 'job_execute', 'job_prune', 'customer_erase')
                 THEN 'admin'
             WHEN p.provolatile = 'v' OR right(p.proname, 7) = '_doctor' OR p.proname IN (
-                'customer_timeline', 'customer_said', 'customer_said_base', 'customer_provenance',
+                'customer_timeline', 'customer_segments', 'customer_said', 'customer_said_base', 'customer_provenance',
                 'customer_provenance_check', 'profile_check', 'source_check', 'profile_states',
                 'message_recipients', 'message_tokens', 'message_preview')
                 THEN 'operate'

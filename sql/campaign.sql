@@ -5,9 +5,9 @@ CREATE TYPE @extschema@.campaign_status AS ENUM
 COMMENT ON TYPE @extschema@.campaign_status IS
 'Where a campaign stands. Only a running campaign sends; completed and stopped ones never run again.';
 
-CREATE TYPE @extschema@.campaign_trigger AS ENUM ('schedule', 'event');
+CREATE TYPE @extschema@.campaign_trigger AS ENUM ('schedule', 'event', 'segment');
 COMMENT ON TYPE @extschema@.campaign_trigger IS
-'What makes a campaign send: schedule (its audience, once or at intervals) or event (each customer who does something).';
+'What makes a campaign send: schedule (its audience, once or at intervals), event (each customer who does something) or segment (each customer who enters its segment).';
 
 CREATE TYPE @extschema@.campaign_outcome AS ENUM ('sent', 'suppressed');
 COMMENT ON TYPE @extschema@.campaign_outcome IS
@@ -92,6 +92,7 @@ CREATE FUNCTION @extschema@.campaign_create(
     delay interval DEFAULT '0',
     backlog interval DEFAULT '1 day',
     not_booked_since_trigger boolean DEFAULT false,
+    not_left_since_trigger boolean DEFAULT true,
     again_after interval DEFAULT '1 day',
     offer text DEFAULT NULL,
     promo text DEFAULT NULL,
@@ -130,19 +131,20 @@ BEGIN
     SELECT p.promo_id INTO promo_no FROM iaros.promo p WHERE p.code = iaros.promo_code_normal(campaign_create.promo);
     INSERT INTO iaros.campaign AS c (code, name, type, description, channel, template, purpose, topic,
         segment_id, offer_id, promo_id, trigger_kind, schedule_at, every, event_kind, delay, backlog,
-        not_booked_since_trigger, again_after, valid, goal_kind, goal_value, budget_base, message_cost_base)
+        not_booked_since_trigger, not_left_since_trigger, again_after, valid, goal_kind, goal_value,
+        budget_base, message_cost_base)
     VALUES (campaign_create.code, campaign_create.name, campaign_create.type, campaign_create.description,
         campaign_create.channel, campaign_create.template, campaign_create.purpose, campaign_create.topic,
         segment_no, offer_no, promo_no, campaign_create.trigger_kind, campaign_create.schedule_at,
         campaign_create.every, campaign_create.event_kind, campaign_create.delay, campaign_create.backlog,
-        campaign_create.not_booked_since_trigger, campaign_create.again_after, campaign_create.valid,
-        campaign_create.goal_kind, campaign_create.goal_value, campaign_create.budget_base,
-        campaign_create.message_cost_base)
+        campaign_create.not_booked_since_trigger, campaign_create.not_left_since_trigger,
+        campaign_create.again_after, campaign_create.valid, campaign_create.goal_kind,
+        campaign_create.goal_value, campaign_create.budget_base, campaign_create.message_cost_base)
     RETURNING c.campaign_id INTO id;
     RETURN id;
 END $$;
-COMMENT ON FUNCTION @extschema@.campaign_create(text, text, text, text, text, @extschema@.campaign_trigger, timestamptz, interval, text, interval, interval, boolean, interval, text, text, text, text, text, text, tstzrange, text, numeric, numeric, numeric) IS
-'Makes a campaign as a draft and returns its campaign_id. segment, offer, promo: by name or code. schedule: sends to the segment at schedule_at (NULL: as soon as it runs) and then every interval. event: sends to each customer (of the segment, if one is given) delay after an event of the kind. backlog: what is later than that is not sent any more. not_booked_since_trigger: not to those who booked since. again_after: for events, at most one message a customer within it. budget_base and message_cost_base: in the base currency; nothing is sent beyond the budget. Writes an audit row. Errors: 23503 channel, segment, offer, promotion, purpose, topic, event kind or type that does not exist, 22023 channel that does not send, 23505 code in use, 23514 value outside its range.';
+COMMENT ON FUNCTION @extschema@.campaign_create(text, text, text, text, text, @extschema@.campaign_trigger, timestamptz, interval, text, interval, interval, boolean, boolean, interval, text, text, text, text, text, text, tstzrange, text, numeric, numeric, numeric) IS
+'Makes a campaign as a draft and returns its campaign_id. segment, offer, promo: by name or code. schedule: sends to the segment at schedule_at (NULL: as soon as it runs) and then every interval. event: sends to each customer (of the segment, if one is given) delay after an event of the kind. segment: sends to each customer delay after entering the segment. backlog: what is later than that is not sent any more. not_booked_since_trigger: not to those who booked since. not_left_since_trigger: for segment, only to those who have been in it ever since they entered. again_after: for events and entries, at most one message a customer within it. budget_base and message_cost_base: in the base currency; nothing is sent beyond the budget. Writes an audit row. Errors: 23503 channel, segment, offer, promotion, purpose, topic, event kind or type that does not exist, 22023 channel that does not send, 23505 code in use, 23514 value outside its range.';
 
 CREATE FUNCTION @extschema@.campaign_known(relation text, value text) RETURNS void
     LANGUAGE plpgsql STABLE PARALLEL SAFE
@@ -184,11 +186,12 @@ DECLARE
     templates integer := 0;
 BEGIN
     PERFORM iaros.install_check();
-    IF segment_id IS NULL AND trigger_kind = 'schedule' THEN
+    IF segment_id IS NULL AND trigger_kind <> 'event' THEN
         RAISE EXCEPTION USING
             ERRCODE = 'object_not_in_prerequisite_state',
             MESSAGE = format('campaign "%s" has no audience', code),
-            DETAIL = 'A scheduled campaign sends to the customers of a segment.',
+            DETAIL = CASE trigger_kind WHEN 'schedule' THEN 'A scheduled campaign sends to the customers of a segment.'
+                ELSE 'It sends to the customers who enter a segment.' END,
             HINT = 'Set campaign.segment_id; SELECT * FROM iaros.segment_list() lists the segments.';
     END IF;
     PERFORM iaros.message_channel_check(channel);
@@ -462,28 +465,42 @@ DECLARE
     c record;
 BEGIN
     PERFORM iaros.install_check();
-    SELECT x.campaign_id, x.event_kind, x.segment_id, as_of - x.delay AS until_at, as_of - x.delay - x.backlog AS after_at INTO c
+    SELECT x.campaign_id, x.trigger_kind, x.event_kind, x.segment_id,
+        as_of - x.delay AS until_at, as_of - x.delay - x.backlog AS after_at INTO c
     FROM iaros.campaign x
-    WHERE x.campaign_id = campaign_due_events.campaign_id AND x.trigger_kind = 'event';
+    WHERE x.campaign_id = campaign_due_events.campaign_id AND x.trigger_kind <> 'schedule';
     RETURN QUERY
-        SELECT e.customer_id, 'event:' || e.event_id, e.occurred_at
-        FROM iaros.event e
-        LEFT JOIN iaros.customer_alias a ON a.customer_id = e.customer_id
+        SELECT h.customer_id, h.key, h.at
+        FROM (
+            -- The plan is made for one campaign and keeps one of the two.
+            SELECT e.customer_id, 'event:' || e.event_id AS key, e.occurred_at AS at, e.event_id AS id
+            FROM iaros.event e
+            WHERE c.trigger_kind = 'event' AND e.kind = c.event_kind
+              AND e.occurred_at > c.after_at AND e.occurred_at <= c.until_at
+            UNION ALL
+            SELECT e.customer_id, 'entry:' || e.segment_event_id, e.at, e.segment_event_id
+            FROM iaros.segment_event e
+            WHERE c.trigger_kind = 'segment' AND e.segment_id = c.segment_id AND e.entered
+              AND e.at > c.after_at AND e.at <= c.until_at) h
+        LEFT JOIN iaros.customer_alias a ON a.customer_id = h.customer_id
         -- An alias may have outlived its master: nobody is there to be answered.
-        JOIN iaros.customer k ON k.customer_id = coalesce(a.master_id, e.customer_id)
-        WHERE e.kind = c.event_kind AND e.occurred_at > c.after_at AND e.occurred_at <= c.until_at
-          AND (c.segment_id IS NULL OR EXISTS (
+        JOIN iaros.customer k ON k.customer_id = coalesce(a.master_id, h.customer_id)
+        WHERE (c.segment_id IS NULL OR c.trigger_kind = 'segment' OR EXISTS (
               SELECT FROM iaros.segment_membership m
-              WHERE m.customer_id = coalesce(a.master_id, e.customer_id) AND c.segment_id = ANY (m.segment_ids)))
+              WHERE m.customer_id = ANY (ARRAY(
+                        SELECT k.customer_id
+                        UNION ALL
+                        SELECT x.customer_id FROM iaros.customer_alias x WHERE x.master_id = k.customer_id))
+                AND c.segment_id = ANY (m.segment_ids)))
           AND NOT EXISTS (
               SELECT FROM iaros.campaign_send s
-              WHERE s.customer_id IN (e.customer_id, a.master_id)
-                AND s.campaign_id = c.campaign_id AND s.trigger_key = 'event:' || e.event_id)
-        ORDER BY e.occurred_at, e.event_id
+              WHERE s.customer_id IN (h.customer_id, a.master_id)
+                AND s.campaign_id = c.campaign_id AND s.trigger_key = h.key)
+        ORDER BY h.at, h.id
         LIMIT batch;
 END $$;
 COMMENT ON FUNCTION @extschema@.campaign_due_events(bigint, timestamptz, integer) IS
-'Returns the events that a campaign has to answer as of a time, oldest first, at most batch: of its kind, from delay + backlog before it (exclusive) to delay before it (inclusive), of a person who exists, and not answered yet. No row for a campaign on a schedule. O(events of the kind within the backlog).';
+'Returns what a campaign has to answer as of a time, oldest first, at most batch: events of its kind (key event:<event_id>), of customers of its segment if it has one, or entries into its segment (key entry:<segment_event_id>), from delay + backlog before it (exclusive) to delay before it (inclusive), of a person who exists, and not answered yet. No row for a campaign on a schedule. O(events of the kind, or entries, within the backlog).';
 
 CREATE FUNCTION @extschema@.campaign_batch_limit(campaign_id bigint, batch integer)
     RETURNS integer
@@ -589,7 +606,7 @@ BEGIN
     RETURN cardinality(ids);
 END $$;
 COMMENT ON FUNCTION @extschema@.campaign_run_events(bigint, timestamptz, integer) IS
-'Answers the next batch of events of a campaign and returns how many. Called by campaign_tick(), which holds the lock on the campaign.';
+'Answers the next batch of events of a campaign, or of entries into its segment, and returns how many. Called by campaign_tick(), which holds the lock on the campaign.';
 
 CREATE FUNCTION @extschema@.campaign_step(
     campaign_id bigint,
@@ -639,7 +656,7 @@ BEGIN
     END;
 END $$;
 COMMENT ON FUNCTION @extschema@.campaign_step(bigint, timestamptz, integer) IS
-'Does the next batch of one campaign and returns how many customers or events it took up. Nothing, when the campaign does not run or another session is at it. What is wrong with the campaign itself (a template that was broken since, say) raises an alert and leaves nothing behind, so that it does not hold up the others.';
+'Does the next batch of one campaign and returns how many customers, events or entries it took up. Nothing, when the campaign does not run or another session is at it. What is wrong with the campaign itself (a template that was broken since, say) raises an alert and leaves nothing behind, so that it does not hold up the others.';
 
 CREATE FUNCTION @extschema@.campaign_tick(
     as_of timestamptz DEFAULT now(),
@@ -670,7 +687,7 @@ BEGIN
     RETURN done;
 END $$;
 COMMENT ON FUNCTION @extschema@.campaign_tick(timestamptz, integer) IS
-'Body of the job iaros-campaigns: finds what is due by as_of and not done in every running campaign, and queues the messages: one batch a campaign, aliases counted as their master, each customer asked for consent, all in the caller''s transaction. Returns how many customers or events it took up; 0 means that nothing is due. A customer gets at most one message for each trigger, whatever runs at the same time. What a missed tick would have sent, the next one sends, unless it is later than the backlog of the campaign. An as_of that is past decides what is due; consent is asked as it is now. Error: 22023 batch outside 1 to 100000, as_of infinite, before 1900 or more than 5 minutes ahead. O(batch * log) a campaign, and O(events within the backlog) for events.';
+'Body of the job iaros-campaigns: finds what is due by as_of and not done in every running campaign, and queues the messages: one batch a campaign, aliases counted as their master, each customer asked for consent, all in the caller''s transaction. Returns how many customers, events or entries it took up; 0 means that nothing is due. A customer gets at most one message for each trigger, whatever runs at the same time. What a missed tick would have sent, the next one sends, unless it is later than the backlog of the campaign. An as_of that is past decides what is due; consent is asked as it is now. Error: 22023 batch outside 1 to 100000, as_of infinite, before 1900 or more than 5 minutes ahead. O(batch * log) a campaign, and O(events or entries within the backlog) for the others.';
 
 CREATE FUNCTION @extschema@.campaign_doctor()
     RETURNS TABLE (severity @extschema@.alert_severity, subject text, finding text, hint text)
@@ -694,9 +711,21 @@ BEGIN
             'Enable the segment, or pause the campaign.'
         FROM iaros.campaign c JOIN iaros.segment s ON s.segment_id = c.segment_id
         WHERE c.status = 'running' AND NOT s.enabled;
+    -- Entries bear the time at which the refresh began that notes them.
+    RETURN QUERY
+        SELECT 'warning'::iaros.alert_severity, 'campaign ' || c.code,
+            format('it answers entries into its segment for %s, but a refresh of the segments took %s',
+                   c.delay + c.backlog, justify_hours(date_trunc('second', r.took))),
+            'Give it a longer backlog.'
+        FROM iaros.campaign c
+        CROSS JOIN (
+            SELECT max(j.finished_at - j.started_at) AS took FROM iaros.job_run j
+            WHERE j.job = 'segments' AND j.started_at > now() - interval '7 days') r
+        WHERE c.status = 'running' AND c.trigger_kind = 'segment' AND r.took > c.delay + c.backlog
+        ORDER BY c.campaign_id;
 END $$;
 COMMENT ON FUNCTION @extschema@.campaign_doctor() IS
-'Findings of doctor() about campaigns: running ones without a template, or with a disabled segment.';
+'Findings of doctor() about campaigns: running ones without a template, with a disabled segment, or whose backlog is shorter than a refresh of the segments took in the last 7 days, so that they miss entries.';
 
 -- Schema ------------------------------------------------------------------
 
@@ -768,6 +797,7 @@ IF iaros.schema_step('campaign', 1) THEN
         delay interval NOT NULL DEFAULT '0',
         backlog interval NOT NULL DEFAULT '1 day',
         not_booked_since_trigger boolean NOT NULL DEFAULT false,
+        not_left_since_trigger boolean NOT NULL DEFAULT true,
         again_after interval NOT NULL DEFAULT '1 day',
         valid tstzrange NOT NULL DEFAULT '(,)',
         goal_kind text,
@@ -779,6 +809,7 @@ IF iaros.schema_step('campaign', 1) THEN
         updated_at timestamptz NOT NULL DEFAULT now(),
         CONSTRAINT campaign_code CHECK (code ~ '^[A-Z0-9][A-Z0-9_-]{1,39}$'),
         CONSTRAINT campaign_event CHECK ((trigger_kind = 'event') = (event_kind IS NOT NULL)),
+        CONSTRAINT campaign_entry CHECK (trigger_kind <> 'segment' OR segment_id IS NOT NULL),
         CONSTRAINT campaign_every CHECK (every IS NULL OR (trigger_kind = 'schedule' AND iaros.campaign_every_valid(every))),
         CONSTRAINT campaign_schedule CHECK (
             schedule_at >= '1900-01-01 00:00Z' AND schedule_at < '2200-01-01 00:00Z'),
@@ -791,7 +822,9 @@ IF iaros.schema_step('campaign', 1) THEN
     COMMENT ON TABLE iaros.campaign IS
         'Campaigns: to whom, what, through which channel, and when. Made by campaign_create(), moved by campaign_launch(), campaign_pause() and campaign_stop(); every change is audited.';
     COMMENT ON COLUMN iaros.campaign.backlog IS 'What is later than this is not sent any more.';
-    COMMENT ON COLUMN iaros.campaign.again_after IS 'Events: at most one message to a customer within this time.';
+    COMMENT ON COLUMN iaros.campaign.not_left_since_trigger IS
+        'Entries into a segment: only who has been in it ever since gets the message.';
+    COMMENT ON COLUMN iaros.campaign.again_after IS 'Events and entries: at most one message to a customer within this time.';
     COMMENT ON COLUMN iaros.campaign.budget_base IS 'In the base currency; nothing is sent beyond it.';
     CREATE INDEX campaign_segment ON iaros.campaign (segment_id) WHERE segment_id IS NOT NULL;
     CREATE INDEX campaign_running ON iaros.campaign (campaign_id) WHERE status = 'running';
@@ -815,7 +848,7 @@ IF iaros.schema_step('campaign', 1) THEN
         PRIMARY KEY (campaign_id, trigger_key)
     );
     COMMENT ON TABLE iaros.campaign_run IS
-        'How far campaigns are: one row for each occurrence of a schedule, and one (trigger_key events) for all events of a campaign.';
+        'How far campaigns are: one row for each occurrence of a schedule, and one (trigger_key events) for all events or entries of a campaign.';
 
     CREATE TABLE iaros.campaign_send (
         customer_id bigint NOT NULL REFERENCES iaros.customer ON DELETE CASCADE,
@@ -831,7 +864,7 @@ IF iaros.schema_step('campaign', 1) THEN
         CONSTRAINT campaign_send_reasons CHECK ((outcome = 'suppressed') = (reasons <> '{}'))
     );
     COMMENT ON TABLE iaros.campaign_send IS
-        'Ledger of what each trigger of a campaign led to for each customer: a message, or the reasons against it. Its primary key is what keeps a customer from getting a message twice. trigger_key is the time of an occurrence, or event:<event_id>.';
+        'Ledger of what each trigger of a campaign led to for each customer: a message, or the reasons against it. Its primary key is what keeps a customer from getting a message twice. trigger_key is the time of an occurrence, event:<event_id> or entry:<segment_event_id>.';
     CREATE INDEX campaign_send_campaign ON iaros.campaign_send (campaign_id, at);
     CREATE TRIGGER campaign_send_guard
         BEFORE UPDATE ON iaros.campaign_send
@@ -863,10 +896,11 @@ IF iaros.schema_step('campaign', 1) THEN
         main_language text := iaros.setting_get('message_language');
         persons bigint[];
         limited boolean;
+        stays boolean;
     BEGIN
         PERFORM iaros.message_time_check(campaign_dispatch.as_of);
-        SELECT x.campaign_id, x.code, x.channel, x.template, x.purpose, x.topic,
-            x.not_booked_since_trigger, x.again_after, x.trigger_kind INTO c
+        SELECT x.campaign_id, x.code, x.channel, x.template, x.purpose, x.topic, x.segment_id,
+            x.not_booked_since_trigger, x.not_left_since_trigger, x.again_after, x.trigger_kind INTO c
         FROM iaros.campaign x
         WHERE x.campaign_id = campaign_dispatch.campaign_id AND x.status = 'running';
         IF NOT FOUND THEN
@@ -875,7 +909,8 @@ IF iaros.schema_step('campaign', 1) THEN
                 MESSAGE = format('campaign %s does not run', coalesce(campaign_dispatch.campaign_id::text, 'NULL')),
                 HINT = 'Launch it with iaros.campaign_launch().';
         END IF;
-        limited := c.trigger_kind = 'event' AND c.again_after > interval '0';
+        limited := c.trigger_kind <> 'schedule' AND c.again_after > interval '0';
+        stays := c.trigger_kind = 'segment' AND c.not_left_since_trigger;
         SELECT coalesce(array_agg(DISTINCT u.token), '{}') INTO used
         FROM iaros.message_template t
         CROSS JOIN LATERAL unnest(iaros.template_tokens(concat(t.subject, ' ', t.body))) AS u(token)
@@ -884,19 +919,18 @@ IF iaros.schema_step('campaign', 1) THEN
             SELECT DISTINCT coalesce(a.master_id, u.id)
             FROM unnest(customer_ids) AS u(id)
             LEFT JOIN iaros.customer_alias a ON a.customer_id = u.id ORDER BY 1);
+        -- Who is being deleted is gone before the statement below looks.
+        PERFORM FROM iaros.customer k WHERE k.customer_id = ANY (persons)
+        ORDER BY k.customer_id FOR KEY SHARE;
         PERFORM iaros.outbox_notify(c.channel);
         -- Planned for these arrays each time. plan_cache_mode would do that too,
         -- but would also reach the checks of foreign keys, row by row.
         EXECUTE $send$
-        WITH due AS (
-            SELECT DISTINCT ON (1, 2) coalesce(a.master_id, u.id) AS person, u.key, u.at
+        WITH due AS MATERIALIZED (
+            SELECT DISTINCT ON (1, 2) coalesce(a.master_id, u.id) AS person, u.key, u.at, u.id
             FROM unnest($1, $2, $3) AS u(id, key, at)
             LEFT JOIN iaros.customer_alias a ON a.customer_id = u.id
-            ORDER BY 1, 2, 3
-        ), ranked AS MATERIALIZED (
-            SELECT d.person, d.key, d.at,
-                row_number() OVER (PARTITION BY d.person ORDER BY d.at, d.key) AS nth
-            FROM due d
+            ORDER BY 1, 2, 3, 4
         ), member AS MATERIALIZED (
             SELECT u.person, u.person AS id FROM unnest($5) AS u(person)
             UNION ALL
@@ -905,7 +939,7 @@ IF iaros.schema_step('campaign', 1) THEN
             -- An own row with the key is what the claim below runs into; OFFSET 0
             -- keeps this a look-up by key while the ledger grows.
             SELECT r.person, r.key, bool_or(s.trigger_key = r.key) AS same
-            FROM ranked r
+            FROM due r
             JOIN member m ON m.person = r.person AND ($12 OR m.id <> m.person)
             CROSS JOIN LATERAL (
                 SELECT x.trigger_key, x.at FROM iaros.campaign_send x
@@ -915,25 +949,50 @@ IF iaros.schema_step('campaign', 1) THEN
             GROUP BY r.person, r.key
         ), booked AS (
             SELECT DISTINCT r.person, r.key
-            FROM ranked r
+            FROM due r
             JOIN member m ON m.person = r.person
             JOIN iaros.booking b ON b.customer_id = m.id
             WHERE $13 AND iaros.booking_counts(b.status)
               AND b.booked_at >= r.at AND b.booked_at <= $4
-        ), decided AS MATERIALIZED (
+        ), inside AS (
+            SELECT DISTINCT m.person
+            FROM member m
+            JOIN iaros.segment_membership s ON s.customer_id = m.id
+            WHERE $17 AND s.segment_ids @> ARRAY[$18]
+        ), gone AS (
+            -- Who left under the id that entered, or is not in it under any.
+            SELECT r.person, r.key
+            FROM due r
+            JOIN iaros.segment_event e ON e.customer_id = r.id AND e.at > r.at
+            WHERE $17 AND e.segment_id = $18 AND NOT e.entered
+            UNION
+            SELECT r.person, r.key
+            FROM due r
+            LEFT JOIN inside i ON i.person = r.person
+            WHERE $17 AND i.person IS NULL
+        ), weighed AS (
             SELECT r.person, r.key, r.at, f.reasons || array_remove(ARRAY[
                 CASE WHEN a.recipient IS NULL THEN format('no_address: the customer has no address on channel %s', $7) END,
                 CASE WHEN p.same THEN 'already_sent: the customer got this under an alias'
-                     WHEN p.person IS NOT NULL OR ($12 AND r.nth > 1)
-                     THEN format('again_too_soon: one message within %s', $11) END,
-                CASE WHEN b.person IS NOT NULL THEN 'booked_since_trigger: the customer has booked since' END],
+                     WHEN p.person IS NOT NULL THEN format('again_too_soon: one message within %s', $11) END,
+                CASE WHEN b.person IS NOT NULL THEN 'booked_since_trigger: the customer has booked since' END,
+                CASE WHEN g.person IS NOT NULL THEN 'left_segment: the customer has left the segment since' END],
                 NULL) AS reasons, a.recipient
-            FROM ranked r
+            FROM due r
             -- What holds now is asked, whatever as_of says.
             JOIN iaros.consent_filter_ids($5, $9, $7, $10, greatest($4, now())) f ON f.customer_id = r.person
             LEFT JOIN iaros.message_recipients($5, $7) a ON a.customer_id = r.person
             LEFT JOIN prior p ON p.person = r.person AND p.key = r.key
             LEFT JOIN booked b ON b.person = r.person AND b.key = r.key
+            LEFT JOIN gone g ON g.person = r.person AND g.key = r.key
+        ), decided AS MATERIALIZED (
+            -- Of several triggers of a person the first that may be answered is.
+            SELECT w.person, w.key, w.at, w.recipient,
+                CASE WHEN $12 AND w.reasons = '{}'
+                          AND row_number() OVER (PARTITION BY w.person, w.reasons = '{}' ORDER BY w.at, w.key) > 1
+                     THEN ARRAY[format('again_too_soon: one message within %s', $11)]
+                     ELSE w.reasons END AS reasons
+            FROM weighed w
         ), claimed AS (
             -- The claim: of two that insert the same key one gets no row.
             INSERT INTO iaros.campaign_send AS s (customer_id, campaign_id, trigger_key, trigger_at, outcome, reasons, message_id, at)
@@ -973,7 +1032,8 @@ IF iaros.schema_step('campaign', 1) THEN
                (SELECT count(*) FROM claimed k WHERE k.outcome = 'suppressed')
         $send$ INTO sent, suppressed
         USING customer_ids, trigger_keys, trigger_times, as_of, persons, c.campaign_id, c.channel, c.template,
-            c.purpose, c.topic, c.again_after, limited, c.not_booked_since_trigger, used, own, main_language;
+            c.purpose, c.topic, c.again_after, limited, c.not_booked_since_trigger, used, own, main_language,
+            stays, c.segment_id;
         -- Without a template nothing must look as if it had been sent.
         IF cardinality(persons) > 0 AND NOT EXISTS (
             SELECT FROM iaros.message_template m

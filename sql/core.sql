@@ -15,7 +15,7 @@ CREATE FUNCTION @extschema@.cache_invalidate() RETURNS trigger
     LANGUAGE c VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION @extschema@.cache_invalidate() IS
-'Statement trigger of catalogue tables that backends keep a copy of: every backend drops its copy when the change commits.';
+'Statement trigger of catalogue tables that backends keep a copy of: every backend drops its copy of the table, or of the one that the argument names, when the change commits.';
 
 CREATE FUNCTION @extschema@.domains() RETURNS text[]
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -672,8 +672,15 @@ BEGIN ATOMIC
         -- segment
         ('segment_field', 'reference', 'ledger'),
         ('segment', 'reference', 'open'),
+        ('segment_fact', 'reference', 'open'),
         ('segment_membership', 'customer', 'open'),
+        ('segment_confidence', 'customer', 'open'),
         ('segment_event', 'customer', 'open'),
+        ('segment_cut', 'local', 'open'),
+        ('segment_sample', 'local', 'open'),
+        ('segment_audience', 'local', 'open'),
+        ('segment_change', 'local', 'open'),
+        ('segment_due', 'local', 'open'),
         -- offer
         ('offer_category', 'reference', 'open'),
         ('offer', 'reference', 'open'),
@@ -802,14 +809,28 @@ BEGIN ATOMIC
         ('loyalty_account', 'profile_loyalty_truncate', 'keep'),
         ('customer', 'profile_customer_insert', 'keep'),
         ('consent', 'consent_guard', 'guard'),
+        ('segment_field', 'segment_field_check', 'check'),
         ('segment', 'segment_rule_check', 'check'),
+        ('segment', 'segment_rule_follow', 'derive'),
+        ('segment', 'segment_history_guard', 'guard'),
+        ('segment', 'segment_used_guard', 'guard'),
+        ('customer', 'segment_customer_delete', 'clean'),
+        ('customer', 'segment_customer_truncate', 'clean'),
+        ('segment', 'segment_invalidate', 'cache'),
+        ('segment_field', 'segment_field_invalidate', 'cache'),
+        ('segment_cut', 'segment_cut_invalidate', 'cache'),
         ('promo', 'promo_audit', 'audit'),
         ('promo_redemption', 'promo_redemption_guard', 'guard'),
         ('promo_redemption', 'promo_redemption_follow', 'derive'),
         ('campaign', 'campaign_audit', 'audit'),
         ('campaign', 'campaign_guard', 'check'),
         ('campaign_send', 'campaign_send_guard', 'guard')
-    ) AS t(relation, trigger, purpose);
+    ) AS t(relation, trigger, purpose)
+    UNION ALL
+    SELECT t.relation, 'segment_note_' || o.operation, 'log'
+    FROM (VALUES ('customer'), ('customer_alias'), ('customer_trait'), ('booking'), ('booking_item'), ('event'), ('touchpoint'),
+        ('consent'), ('loyalty_account'), ('rfm_stored'), ('customer_lifecycle_stage'), ('customer_value_segment')) AS t(relation)
+    CROSS JOIN (VALUES ('insert'), ('update'), ('delete'), ('truncate')) AS o(operation);
 END;
 COMMENT ON FUNCTION @extschema@.trigger_roles() IS
 'Returns the triggers that iaros puts on its tables and why: cache (drop copies), audit (write an audit row), check (refuse), derive (fill a column), guard (a ledger takes no update), log (note for a later run what changed), clean (delete what has no foreign key), keep (bring the change into the profile). Distribution replaces those on customer tables by jobs.';

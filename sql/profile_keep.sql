@@ -354,7 +354,7 @@ BEGIN
             last_search_at timestamptz, last_complaint_at timestamptz, last_touch_at timestamptz,
             nps_score integer, nps_at timestamptz, is_member boolean, tier text, app_user boolean,
             corporate boolean, social_follower boolean, referral_participant boolean, email_opt_in boolean,
-            sms_opt_in boolean, push_opt_in boolean)
+            sms_opt_in boolean, push_opt_in boolean, due_at timestamptz)
         LANGUAGE sql STABLE PARALLEL SAFE ROWS 100000
         AS $body$
         -- No SET clause, since it would keep the function from being inlined.
@@ -422,13 +422,15 @@ BEGIN
             p.referral_trait OR CASE WHEN n.as_of >= p.as_of AND n.as_of < p.due_at THEN p.referred ELSE iaros.profile_boolean(p.state, 'referred', n.as_of) END,
             CASE WHEN n.as_of >= p.as_of AND n.as_of < p.due_at THEN p.email_opt_in ELSE iaros.profile_boolean(p.state, 'email_opt_in', n.as_of) END,
             CASE WHEN n.as_of >= p.as_of AND n.as_of < p.due_at THEN p.sms_opt_in ELSE iaros.profile_boolean(p.state, 'sms_opt_in', n.as_of) END,
-            CASE WHEN n.as_of >= p.as_of AND n.as_of < p.due_at THEN p.push_opt_in ELSE iaros.profile_boolean(p.state, 'push_opt_in', n.as_of) END
+            CASE WHEN n.as_of >= p.as_of AND n.as_of < p.due_at THEN p.push_opt_in ELSE iaros.profile_boolean(p.state, 'push_opt_in', n.as_of) END,
+            CASE WHEN n.as_of >= p.as_of AND n.as_of < p.due_at AND n.day >= p.member_as_of AND n.day < p.member_due_on
+                THEN least(p.due_at, p.member_due_on::timestamp AT TIME ZONE 'UTC') ELSE n.as_of END
         FROM iaros.profile_stored p
         CROSS JOIN (SELECT $1 AS as_of, ($1 AT TIME ZONE 'UTC')::date AS day) n
         $body$;
     REVOKE EXECUTE ON FUNCTION iaros.profile_at(timestamptz) FROM PUBLIC;
     COMMENT ON FUNCTION iaros.profile_at(timestamptz) IS
-        'Returns the profile of each person as it was, or will be if nothing happens, at a time. Inlined: conditions on customer_id use the index, and columns that are not asked for cost nothing. What is stored is taken where it is right at that time, else the column is made out of the history. Traits, tiers of loyalty accounts and aliases are those of now. NULL: no values. Error: 22023 as_of not finite.';
+        'Returns the profile of each person as it was, or will be if nothing happens, at a time. Inlined: conditions on customer_id use the index, and columns that are not asked for cost nothing. What is stored is taken where it is right at that time, else the column is made out of the history. Traits, tiers of loyalty accounts and aliases are those of now. due_at is when the next column changes though nothing happens, infinity for never; as_of itself where the row is not stored for that time. NULL: no values. Error: 22023 as_of not finite.';
 
     CREATE VIEW iaros.profile AS
         SELECT * FROM iaros.profile_at(now());

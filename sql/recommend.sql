@@ -413,16 +413,16 @@ BEGIN
         PERFORM iaros.recommend_lock_wait(started, 'lock', usual);
         -- Locks first and in one order, those of refreshes before all.
         PERFORM pg_advisory_xact_lock_shared(hashtextextended('iaros.lifecycle_refresh', 0));
-        PERFORM pg_advisory_xact_lock_shared(hashtextextended('iaros.segment_refresh', 0));
         PERFORM FROM iaros.customer c
         WHERE c.customer_id IN (event_apply.customer_id, iaros.customer_resolve(event_apply.customer_id))
         ORDER BY c.customer_id FOR NO KEY UPDATE;
         PERFORM iaros.recommend_lock_wait(started, 'record', usual);
-        event_id := iaros.event_record(event_apply.customer_id, event_apply.kind, event_apply.occurred_at,
-            event_apply.properties, event_apply.source, event_apply.external_id, event_apply.session_id);
+        -- Before segments that are marked real-time follow the event.
         person := iaros.customer_resolve(event_apply.customer_id);
         ids := ARRAY(SELECT iaros.customer_ids(person));
         before_ids := iaros.recommend_segments(ids);
+        event_id := iaros.event_record(event_apply.customer_id, event_apply.kind, event_apply.occurred_at,
+            event_apply.properties, event_apply.source, event_apply.external_id, event_apply.session_id);
         until := clock_timestamp();
         -- An event recorded before has the event_id of then.
         IF event_id = currval('iaros.event_id_seq') THEN
@@ -457,7 +457,7 @@ BEGIN
     took := clock_timestamp() - started;
 END $$;
 COMMENT ON FUNCTION @extschema@.event_apply(bigint, text, timestamptz, jsonb, text, text, text) IS
-'Records an event as event_record() does and brings up to date, in the same transaction, all that is kept about the person: profile and features (by triggers), stages and value (lifecycle_apply(), value_apply(), unless settings clm_enabled or cvm_enabled are false), dynamic segments (segment_apply()). Returns the event_id, the stage and the value segment as kept now in the schemes of settings lifecycle_scheme and value_scheme (NULL: none), the dynamic segments entered and left, the code of the next best offer now (NULL: none), and how long it took. An event that was recorded before (same customer_id, source and external_id) changes nothing; what holds now is returned. Events of different customers do not wait for each other, a refresh of all is waited for. Setting profile_timeout bounds it: time is looked at between the steps, waits for locks end with it. Errors: those of event_record(), 57014 time is up, 55P03 the lock_timeout of the session; then nothing is written. One customer, read by index.';
+'Records an event as event_record() does and brings up to date, in the same transaction, all that is kept about the person: profile and features (by triggers), stages and value (lifecycle_apply(), value_apply(), unless settings clm_enabled or cvm_enabled are false), dynamic segments (segment_apply()). Returns the event_id, the stage and the value segment as kept now in the schemes of settings lifecycle_scheme and value_scheme (NULL: none), the dynamic segments entered and left, the code of the next best offer now (NULL: none), and how long it took. An event that was recorded before (same customer_id, source and external_id) changes nothing; what holds now is returned. Events of different customers do not wait for each other; a refresh of all stages or values is waited for, one of segments only where it changes the same person. Setting profile_timeout bounds it: time is looked at between the steps, waits for locks end with it. Errors: those of event_record(), 57014 time is up, 55P03 the lock_timeout of the session; then nothing is written. One customer, read by index.';
 
 -- Schema ------------------------------------------------------------------
 

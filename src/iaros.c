@@ -8,6 +8,7 @@
 #include "profile/profile.h"
 #include "rfm/rfm.h"
 #include "segment/audience.h"
+#include "segment/like.h"
 #include "segment/program.h"
 
 PG_MODULE_MAGIC;
@@ -24,5 +25,7 @@ _PG_init(void)
 	feature_init();
 	rfm_init();
 	audience_init();
+	segment_agg_init();
 	segment_init();
+	segment_like_init();
 }

@@ -141,7 +141,10 @@ install_check(PG_FUNCTION_ARGS)
 
 PG_FUNCTION_INFO_V1(cache_invalidate);
 
-/* Trigger: tells every backend that copies of the table are out of date. */
+/*
+ * Trigger: tells every backend that copies of the table, or of the one that
+ * the argument names, are out of date.
+ */
 Datum
 cache_invalidate(PG_FUNCTION_ARGS)
 {
@@ -151,6 +154,9 @@ cache_invalidate(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("cache_invalidate must be called as a trigger")));
-	CacheInvalidateRelcacheByRelid(RelationGetRelid(trigger->tg_relation));
+	CacheInvalidateRelcacheByRelid(
+		trigger->tg_trigger->tgnargs > 0
+			? core_relation(trigger->tg_trigger->tgargs[0])
+			: RelationGetRelid(trigger->tg_relation));
 	PG_RETURN_POINTER(NULL);
 }

@@ -114,6 +114,7 @@ single_find(FunctionCallInfo fcinfo, ProfileKind kind, const char *kind_name)
 {
 	const text *name = PG_GETARG_TEXT_PP(1);
 	const ProfileColumn *last = fcinfo->flinfo->fn_extra;
+	const ProfileColumn *found;
 	int length = VARSIZE_ANY_EXHDR(name);
 	int column;
 
@@ -121,13 +122,13 @@ single_find(FunctionCallInfo fcinfo, ProfileKind kind, const char *kind_name)
 		memcmp(last->name, VARDATA_ANY(name), length) == 0)
 		return last - profile_columns;
 	column = profile_column_find(VARDATA_ANY(name), length);
-	if (column < 0 || profile_columns[column].kind != kind)
+	found = column < 0 ? NULL : &profile_columns[column];
+	if (found == NULL || found->kind != kind)
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_COLUMN),
 						errmsg("\"%s\" is no column of a profile that is %s",
 							   text_to_cstring(name), kind_name),
 						errhint("See the columns of profile_read().")));
-	fcinfo->flinfo->fn_extra =
-		unconstify(ProfileColumn *, &profile_columns[column]);
+	fcinfo->flinfo->fn_extra = unconstify(ProfileColumn *, found);
 	return column;
 }
 

@@ -67,21 +67,22 @@ SELECT pg_temp.check_equal('lines of both', count(*), (SELECT count(*) FROM own.
     pg_temp.check_equal('quantities of both', sum((e.properties ->> 'quantity')::integer), (SELECT sum(quantity::integer) FROM own.line WHERE customer_id IS NOT NULL))
 FROM iaros.event e WHERE e.source = 'retail' \g /dev/null
 
--- A month of a member comes more than once, so the line is the key.
+-- A month of a member comes more than once, so the line is the key. One
+-- member in ten will do: airline_loyalty loads all.
 CREATE TABLE own.activity (line_id bigserial PRIMARY KEY, loyalty_number text, year integer, month integer, flights_booked text,
     flights_with_companions text, total_flights integer, distance text, points_accumulated text, points_redeemed text,
     dollar_cost_points_redeemed text);
-\copy own.activity (loyalty_number, year, month, flights_booked, flights_with_companions, total_flights, distance, points_accumulated, points_redeemed, dollar_cost_points_redeemed) from program 'gzip -dc "$IAROS_DATA/airline_flight_activity.csv.gz"' csv header
+\copy own.activity (loyalty_number, year, month, flights_booked, flights_with_companions, total_flights, distance, points_accumulated, points_redeemed, dollar_cost_points_redeemed) from program 'gzip -dc "$IAROS_DATA/airline_flight_activity.csv.gz"' csv header where loyalty_number like '%7'
 CREATE TABLE own.member AS SELECT DISTINCT loyalty_number AS no FROM own.activity;
 ALTER TABLE own.member ADD PRIMARY KEY (no);
 SELECT pg_temp.check_load('members', $$SELECT * FROM iaros.source_attach('customer', 'own.member', '{"external_id": "no", "frequent_flyer": "no"}', 'miles')$$,
-    '{16737,16737,0,0}') \g /dev/null
+    '{1668,1668,0,0}') \g /dev/null
 SELECT pg_temp.check_load('activity', $$SELECT * FROM iaros.source_attach('event', 'own.activity', '{"external_id": "line_id",
     "customer_external_id": "loyalty_number", "kind": {"value": "flight_month"}, "occurred_at": {"expression": "make_date(year, month, 1)"},
     "properties": {"fields": {"total_flights": "total_flights", "distance": "distance", "points": "points_accumulated"}}}', 'miles')$$,
-    '{405624,405624,0,0}') \g /dev/null
-SELECT pg_temp.check_equal('member and month', count(DISTINCT (e.customer_id, e.occurred_at)), 401688::bigint),
-    pg_temp.check_equal('months without a flight', count(*) FILTER (WHERE e.properties ->> 'total_flights' = '0'), 197992::bigint)
+    '{40296,40296,0,0}') \g /dev/null
+SELECT pg_temp.check_equal('member and month', count(DISTINCT (e.customer_id, e.occurred_at)), 40032::bigint),
+    pg_temp.check_equal('months without a flight', count(*) FILTER (WHERE e.properties ->> 'total_flights' = '0'), 19974::bigint)
 FROM iaros.event e WHERE e.source = 'miles' \g /dev/null
 UPDATE own.activity SET total_flights = total_flights + 1, month = 13 - month WHERE line_id % 10 = 0;
 DELETE FROM own.activity WHERE line_id % 11 = 0;

@@ -54,9 +54,10 @@ BEGIN
                 WHEN t.typcategory = 'D' THEN '''2026-01-01'''
                 WHEN t.typcategory = 'T' THEN '''1 day'''
                 WHEN t.typtype = 'r' THEN '''(,)'''
+                WHEN t.typname = 'record' THEN 'ROW(1)'
                 WHEN t.typname = 'regclass' THEN '''pg_class'''
                 WHEN t.typname = 'inet' THEN '''127.0.0.1'''
-                WHEN t.typname IN ('rfm_state', 'profile_state') THEN 'NULL'
+                WHEN t.typname IN ('rfm_state', 'profile_state', 'audience_set') THEN 'NULL'
                 WHEN t.typname = 'segment_rule' THEN '''{"segment": "x"}'''
                 WHEN t.typname = 'audience' THEN '''{1,2}'''
                 ELSE '''x''' END || '::' || t.oid::regtype, ', ' ORDER BY u.n)

@@ -24,11 +24,12 @@ BEGIN
                 WHEN t.typcategory = 'B' THEN 'true'
                 WHEN t.typcategory = 'D' THEN '''2026-01-01'''
                 WHEN t.typcategory = 'T' THEN '''1 day'''
+                WHEN t.typname = 'record' THEN 'ROW(1)'
                 WHEN t.typname = 'regclass' THEN '''pg_class'''
                 WHEN t.typtype = 'r' THEN '''(,)'''
                 WHEN t.typname = 'uuid' THEN '''00000000-0000-0000-0000-000000000000'''
                 WHEN t.typname = 'inet' THEN '''127.0.0.1'''
-                WHEN t.typname IN ('rfm_state', 'profile_state') THEN 'NULL'
+                WHEN t.typname IN ('rfm_state', 'profile_state', 'audience_set') THEN 'NULL'
                 WHEN t.typname = 'segment_rule' THEN '''{"segment": "x"}'''
                 WHEN t.typname = 'audience' THEN '''{1,2}'''
                 ELSE '''x''' END || '::' || t.oid::regtype, ', ' ORDER BY u.n)
@@ -38,6 +39,7 @@ BEGIN
         JOIN pg_proc p ON p.oid = a.function
         WHERE a.level IN ('read', 'operate', 'admin') AND p.prokind = 'f'
           -- Those that touch no table.
+          AND p.proname NOT IN ('segment_similar', 'segment_kmeans', 'segment_match', 'segment_matches', 'segment_scan', 'segment_rule_sql', 'segment_agg_transition')
           AND p.proname NOT IN ('access_functions', 'jobs_place', 'job_name', 'message_time_check', 'customer_said_at')
     LOOP
         state := 'none';

@@ -1,7 +1,7 @@
 -- campaign: who may do what; whatever ticks come, in whatever order and with
 -- whatever batches, each customer gets one message for each trigger.
 BEGIN;
-SELECT plan(47);
+SELECT plan(62);
 SELECT iaros.customer_create('crm', 'q' || i, first_name => 'Q' || i, email => 'q' || i || '@example.org') FROM generate_series(1, 200) AS i;
 CREATE TEMP TABLE who AS
 SELECT k.customer_id, substr(k.external_id, 2)::integer AS n FROM iaros.customer_key k WHERE k.external_id ~ '^q[0-9]+$';
@@ -115,13 +115,69 @@ SELECT iaros.campaign_stop(id) FROM cart;
 DELETE FROM iaros.customer_alias WHERE master_id = 9223372036854775807;
 SELECT iaros.campaign_launch(id) FROM camp;
 
+-- Entries into a segment: whatever comes and goes, each entry is answered
+-- once, and with a message where the person has stayed.
+SELECT throws_ok($$SELECT iaros.campaign_create('NODOOR', 'x', 'email', 'promotional', trigger_kind => 'segment')$$, '23514', NULL, 'a campaign on entries has a segment');
+SELECT throws_ok($$SELECT iaros.campaign_create('NODOOR', 'x', 'email', 'promotional', segment => 'pgtap', trigger_kind => 'segment', event_kind => 'login')$$,
+    '23514', NULL, 'and no kind of event');
+SELECT iaros.segment_create('pgtap door');
+CREATE TEMP TABLE door AS SELECT iaros.campaign_create('DOOR', 'x', 'email', 'promotional', segment => 'pgtap door', trigger_kind => 'segment',
+    delay => '1 hour', backlog => '30 days', again_after => '0') AS id;
+CREATE TEMP TABLE any_door AS SELECT iaros.campaign_create('ANYDOOR', 'x', 'email', 'promotional', segment => 'pgtap door', trigger_kind => 'segment',
+    delay => '1 hour', backlog => '30 days', again_after => '300 days', not_left_since_trigger => false) AS id;
+SELECT throws_ok($$UPDATE iaros.campaign SET segment_id = NULL FROM door WHERE campaign_id = id$$, '23514', NULL, 'which it cannot lose');
+-- Ten rounds, in each of which some enter and some leave, by chance.
+SELECT iaros.segment_member_add('pgtap door', ARRAY(SELECT customer_id FROM who WHERE hashint8extended(n, i) % 7 IN (0, 1)),
+        timestamptz '2025-04-01' + i * interval '1 day'),
+    iaros.segment_member_remove('pgtap door', ARRAY(SELECT customer_id FROM who WHERE hashint8extended(n, i) % 11 IN (0, 1)),
+        timestamptz '2025-04-01 12:00Z' + i * interval '1 day')
+FROM generate_series(1, 10) AS i;
+-- One is found to be another after both entered.
+SELECT iaros.customer_recognise(a.customer_id, m.customer_id) FROM who a JOIN who m ON m.n = a.n - 1 WHERE a.n = 19;
+SELECT iaros.campaign_pause(id) FROM camp;
+SELECT iaros.campaign_launch(id) FROM door;
+SELECT cmp_ok((SELECT count(*) FROM iaros.campaign_due_events((SELECT id FROM door), '2025-04-12', 100000)), '>', 200::bigint, 'there are entries');
+SELECT ok((SELECT count(*) FROM iaros.campaign_due_events((SELECT id FROM door), '2025-04-12', 100000))
+        = (SELECT count(*) FROM iaros.segment_event WHERE entered AND segment_id = iaros.segment_find('pgtap door'))
+    AND (SELECT count(*) FROM iaros.campaign_due_events((SELECT id FROM door), '2025-04-02 00:59Z', 100000)) = 0, 'each is due an hour later');
+SELECT is((SELECT sum(iaros.campaign_tick('2025-04-12', 1 + (i * 7) % 31)) FROM generate_series(1, 60) AS i),
+    (SELECT count(*)::numeric FROM iaros.segment_event WHERE entered AND segment_id = iaros.segment_find('pgtap door')), 'ticks of all sizes answer each');
+CREATE TEMP VIEW entry AS
+SELECT 'entry:' || e.segment_event_id AS key, iaros.customer_resolve(e.customer_id) AS person,
+    NOT EXISTS (SELECT FROM iaros.segment_event l
+                WHERE l.customer_id = e.customer_id AND l.segment_id = e.segment_id AND NOT l.entered AND l.at > e.at) AS stayed,
+    w.n % 5 > 0 AND w.n <> 3 AS agreed
+FROM iaros.segment_event e JOIN who w ON w.customer_id = iaros.customer_resolve(e.customer_id)
+WHERE e.entered AND e.segment_id = iaros.segment_find('pgtap door');
+SELECT set_eq($$SELECT customer_id, trigger_key FROM iaros.campaign_send JOIN door ON id = campaign_id$$,
+    $$SELECT person, key FROM entry$$, 'one row of the ledger for each, under the master');
+SELECT set_eq($$SELECT trigger_key FROM iaros.campaign_send JOIN door ON id = campaign_id WHERE outcome = 'sent'$$,
+    $$SELECT key FROM entry WHERE stayed AND agreed$$, 'a message where the person has stayed and agreed');
+SELECT set_eq($$SELECT trigger_key FROM iaros.campaign_send JOIN door ON id = campaign_id WHERE reasons::text ~ 'left_segment: '$$,
+    $$SELECT key FROM entry WHERE NOT stayed$$, 'and the reason where not');
+SELECT is(iaros.campaign_tick('2025-04-12'), 0::bigint, 'nothing is left');
+SELECT iaros.campaign_stop(id) FROM door;
+SELECT iaros.campaign_launch(id) FROM any_door;
+SELECT is(iaros.campaign_tick('2025-04-12', 50), 50::bigint, 'entries are answered whoever has left');
+SELECT is((SELECT sum(iaros.campaign_tick('2025-04-12', 50)) FROM generate_series(1, 20)), (SELECT count(*) - 50 FROM entry)::numeric, 'all of them');
+SELECT results_eq($$SELECT customer_id, count(*) FROM iaros.campaign_send JOIN any_door ON id = campaign_id WHERE outcome = 'sent' GROUP BY 1 ORDER BY 1$$,
+    $$SELECT DISTINCT person, 1::bigint FROM entry WHERE agreed ORDER BY 1$$, 'with one message to a person within again_after');
+-- An alias whose master is gone.
+SELECT iaros.segment_member_remove('pgtap door', ARRAY(SELECT customer_id FROM who WHERE n IN (26, 27))),
+    iaros.segment_member_add('pgtap door', ARRAY(SELECT customer_id FROM who WHERE n IN (26, 27)), '2025-05-01');
+INSERT INTO iaros.customer_alias (customer_id, master_id, recognised_as)
+SELECT customer_id, 9223372036854775807, 9223372036854775807 FROM who WHERE n = 26;
+SELECT is(iaros.campaign_tick('2025-05-01 01:00Z'), 1::bigint, 'nobody is there to be answered for an alias without master');
+DELETE FROM iaros.customer_alias WHERE master_id = 9223372036854775807;
+SELECT iaros.campaign_launch(id) FROM camp;
+
 -- The three levels of access.
 CREATE ROLE campaign_read;
 CREATE ROLE campaign_operate;
 SELECT iaros.access_grant('campaign_read', 'read'), iaros.access_grant('campaign_operate', 'operate');
 GRANT SELECT ON camp TO campaign_operate, campaign_read;
 SET LOCAL ROLE campaign_read;
-SELECT is((SELECT count(*) FROM iaros.campaign_list('running')), 1::bigint, 'read lists campaigns');
+SELECT is((SELECT count(*) FROM iaros.campaign_list('running')), 2::bigint, 'read lists campaigns');
 SELECT throws_ok('SELECT iaros.campaign_tick()', '42501', NULL, 'read cannot tick');
 SELECT throws_ok('SELECT iaros.campaign_stop(id) FROM camp', '42501', NULL, 'nor stop');
 SET LOCAL ROLE campaign_operate;
@@ -130,6 +186,7 @@ SELECT throws_ok($$INSERT INTO iaros.campaign_send (customer_id, campaign_id, tr
 SELECT throws_ok('DELETE FROM iaros.campaign_run', '42501', NULL, 'nor on the runs');
 SELECT is(iaros.campaign_tick('2025-03-03 09:00Z'), 200::bigint, 'operate ticks');
 SELECT lives_ok('SELECT iaros.campaign_pause(id) FROM camp', 'and pauses');
+SELECT is(iaros.campaign_tick('2025-05-01 01:00Z'), 1::bigint, 'and answers entries');
 RESET ROLE;
 SELECT * FROM finish();
 ROLLBACK;

@@ -42,6 +42,9 @@ SELECT iaros.campaign_create('X1', 'x', 'email', 'camp-news', topic => 'gossip')
 SELECT iaros.campaign_create('X1', 'x', 'email', 'camp-news', type => 'gossip');
 SELECT iaros.campaign_create('X1', 'x', 'email', 'camp-news', trigger_kind => 'event', event_kind => 'gossip');
 SELECT iaros.campaign_create('X1', 'x', 'email', 'camp-news', trigger_kind => 'event');
+SELECT iaros.campaign_create('X1', 'x', 'email', 'camp-news', trigger_kind => 'segment');
+SELECT iaros.campaign_create('X1', 'x', 'email', 'camp-news', trigger_kind => 'segment', segment => 'camp everyone', event_kind => 'search');
+SELECT iaros.campaign_create('X1', 'x', 'email', 'camp-news', trigger_kind => 'segment', segment => 'camp everyone', every => '1 day');
 SELECT iaros.campaign_create('X1', 'x', 'email', 'camp-news', every => '1 second');
 SELECT iaros.campaign_create('x one', 'x', 'email', 'camp-news');
 SELECT iaros.campaign_create('X1', 'x', 'email', 'camp-news', budget_base => -1);
@@ -148,6 +151,11 @@ SELECT iaros.event_record(pg_temp.id('k5'), 'cart_abandoned', '2025-05-10 10:00Z
 SELECT iaros.campaign_tick('2025-05-11 10:59Z') AS a_day_late;
 SELECT iaros.event_record(pg_temp.id('k1'), 'cart_abandoned', '2025-05-20 10:00Z') IS NOT NULL AS again;
 SELECT iaros.campaign_tick('2025-05-21 11:00Z') AS later_than_backlog;
+-- two at once: the booking speaks against the first, nothing against the second
+SELECT count(iaros.event_record(pg_temp.id('k5'), 'cart_abandoned', at)) FROM unnest('{2025-05-25 10:00Z,2025-05-25 10:40Z,2025-05-25 10:41Z}'::timestamptz[]) AS at;
+SELECT iaros.booking_record(pg_temp.id('k5'), 99, 'USD', '2025-05-25 10:20Z') IS NOT NULL AS k5_booked;
+SELECT iaros.campaign_tick('2025-05-25 12:00Z') AS three;
+SELECT s.trigger_at, s.outcome, s.reasons FROM iaros.campaign_send s WHERE s.at = '2025-05-25 12:00Z' ORDER BY s.trigger_at;
 -- sent under an alias before the two were recognised as one
 SELECT iaros.event_record(pg_temp.id('k5'), 'cart_abandoned', '2025-06-01 10:00Z') IS NOT NULL AS k5_leaves;
 SELECT iaros.campaign_tick('2025-06-01 11:00Z') AS answered;
@@ -163,7 +171,61 @@ SELECT iaros.campaign_launch(:few);
 SELECT count(iaros.event_record(pg_temp.id(w), 'search', '2025-06-05 10:00Z', '{"origin": "FRA", "destination": "JFK"}')) FROM unnest('{k1,k5}'::text[]) AS w;
 SELECT iaros.campaign_tick('2025-06-05 10:01Z') AS members_only;
 SELECT who, outcome FROM ledger WHERE code = 'FEW';
+-- k2, a member, is seen to be k4
+SELECT iaros.segment_member_add('camp few', ARRAY[pg_temp.id('k2')]) AS added, iaros.customer_recognise(pg_temp.id('k2'), pg_temp.id('k4'));
+SELECT iaros.event_record(pg_temp.id('k4'), 'search', '2025-06-05 11:00Z', '{"origin": "FRA", "destination": "JFK"}') IS NOT NULL AS k4_searches;
+SELECT iaros.campaign_tick('2025-06-05 11:01Z') AS member_under_an_alias;
+SELECT iaros.customer_separate(pg_temp.id('k2')), iaros.segment_member_remove('camp few', ARRAY[pg_temp.id('k2')]) AS removed;
 SELECT iaros.campaign_stop(:few);
+
+-- Entering a segment: after the delay, once an entry, to those who have stayed
+SELECT iaros.segment_create('camp door') IS NOT NULL AS made;
+SELECT iaros.campaign_create('DOOR', 'Door', 'email', 'camp-news', segment => 'camp door', trigger_kind => 'segment', delay => '1 hour', again_after => '2 days') AS door \gset
+SELECT iaros.campaign_launch(:door);
+SELECT trigger_kind, segment FROM iaros.campaign_list() WHERE code = 'DOOR';
+SELECT iaros.segment_member_add('camp door', ARRAY(SELECT pg_temp.id(w) FROM unnest('{k1,k2,k3,k5}'::text[]) AS w), '2025-06-10 10:00Z') AS enter;
+SELECT iaros.campaign_tick('2025-06-10 10:59Z') AS within_delay;
+SELECT iaros.segment_member_remove('camp door', ARRAY[pg_temp.id('k2'), pg_temp.id('k5')], '2025-06-10 10:30Z') AS leave,
+    iaros.segment_member_add('camp door', ARRAY[pg_temp.id('k5')], '2025-06-10 10:40Z') AS come_back;
+SELECT w.who, d.trigger_at FROM iaros.campaign_due_events(:door, '2025-06-10 12:00Z') d JOIN who w USING (customer_id) ORDER BY d.trigger_at, w.who;
+SELECT iaros.campaign_tick('2025-06-10 11:00Z') AS due, iaros.campaign_tick('2025-06-10 11:00Z') AS done;
+SELECT iaros.campaign_tick('2025-06-10 11:40Z') AS the_second_entry, iaros.campaign_tick('2025-06-10 23:00Z') AS done;
+SELECT who, outcome, reasons, at FROM ledger WHERE code = 'DOOR' ORDER BY who, at;
+SELECT trigger_key, sent, suppressed FROM iaros.campaign_run WHERE campaign_id = :door;
+-- an alias enters, and is seen to be k1 before the delay is over
+SELECT iaros.customer_separate(pg_temp.id('k6')), iaros.segment_member_add('camp door', ARRAY[pg_temp.id('k6')], '2025-06-11 10:00Z') AS enters,
+    iaros.customer_recognise(pg_temp.id('k6'), pg_temp.id('k1'));
+SELECT iaros.campaign_tick('2025-06-11 11:00Z') AS the_alias;
+SELECT who, outcome, reasons FROM ledger WHERE code = 'DOOR' AND at = '2025-06-11 11:00Z';
+-- later than the backlog
+SELECT iaros.segment_member_add('camp door', ARRAY[pg_temp.id('k4')], '2025-06-12 10:00Z') AS enters;
+SELECT iaros.campaign_tick('2025-06-13 11:00Z') AS too_late, iaros.campaign_tick('2025-06-13 10:59Z') AS in_time;
+SELECT iaros.campaign_stop(:door);
+-- whoever came in, whether still there or not
+SELECT iaros.campaign_create('GUEST', 'Guest', 'email', 'camp-news', segment => 'camp door', trigger_kind => 'segment', not_left_since_trigger => false, again_after => '0') AS guest \gset
+SELECT iaros.campaign_launch(:guest);
+SELECT iaros.campaign_tick('2025-06-10 11:00Z') AS all_entries;
+SELECT who, outcome, count(*) FROM ledger WHERE code = 'GUEST' GROUP BY who, outcome ORDER BY who;
+SELECT iaros.campaign_stop(:guest);
+-- what a refresh notes
+SELECT iaros.segment_create('camp north', '{"field": "customer.country", "operator": "=", "value": "NO"}') IS NOT NULL AS made;
+SELECT iaros.campaign_create('NORTH', 'North', 'email', 'camp-news', segment => 'camp north', trigger_kind => 'segment', again_after => '0') AS north \gset
+SELECT iaros.campaign_launch(:north);
+UPDATE iaros.customer SET country = 'NO' WHERE customer_id = pg_temp.id('k5');
+SELECT iaros.campaign_tick('2025-06-15 10:00Z') AS not_refreshed;
+SELECT iaros.segment_refresh('2025-06-15 10:00Z') IS NOT NULL AS enters, iaros.campaign_tick('2025-06-15 10:00Z') AS due;
+SELECT iaros.segment_refresh('2025-06-15 10:15Z') IS NOT NULL AS stays, iaros.campaign_tick('2025-06-15 10:15Z') AS nothing;
+UPDATE iaros.customer SET country = 'SE' WHERE customer_id = pg_temp.id('k5');
+SELECT iaros.segment_refresh('2025-06-15 10:30Z') IS NOT NULL AS leaves, iaros.campaign_tick('2025-06-15 10:30Z') AS nothing;
+UPDATE iaros.customer SET country = 'NO' WHERE customer_id = pg_temp.id('k5');
+SELECT iaros.segment_refresh('2025-06-15 10:45Z') IS NOT NULL AS enters, iaros.campaign_tick('2025-06-15 10:45Z') AS due;
+SELECT who, outcome, reasons, at FROM ledger WHERE code = 'NORTH' ORDER BY at;
+-- doctor() looks at the segment and at how long a refresh takes
+SELECT subject, finding FROM iaros.campaign_doctor();
+INSERT INTO iaros.job_run (job, started_at, finished_at) VALUES ('segments', now() - interval '26 hours', now());
+UPDATE iaros.segment SET enabled = false WHERE name = 'camp north';
+SELECT severity, subject, finding, hint FROM iaros.campaign_doctor();
+SELECT iaros.campaign_stop(:north);
 
 -- A hard bounce keeps the next campaign away
 SELECT iaros.message_event_record(message_id, 'bounced_hard', '2025-06-06 10:00Z') FROM iaros.outbox WHERE campaign_id = :few;

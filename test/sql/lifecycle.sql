@@ -93,7 +93,7 @@ INSERT INTO iaros.profile (customer_id) VALUES (1001), (1002), (1003);
 \endif
 SELECT customers FROM iaros.audience_preview('{"logic": "AND", "rules": [{"field": "customer.lifecycleStage", "operator": "=", "value": "at-risk"}, {"field": "customer.valueSegment", "operator": "=", "value": "high value"}, {"field": "customer.lifecycleDays", "operator": ">=", "value": 31}]}', 0, '2025-06-02');
 SELECT customers FROM iaros.audience_preview('{"field": "customer.clmStage", "operator": "=", "value": "acquisition"}', 0, '2025-06-02');
-SELECT iaros.segment_rule_sql('{"field": "customer.lifecycleStage", "operator": "=", "value": "loyal"}');
+SELECT iaros.segment_rule_resolve('{"field": "customer.lifecycleStage", "operator": "=", "value": "loyal"}');
 
 SELECT job, function_name, repeats FROM iaros.job WHERE job IN ('lifecycle', 'lifecycle_history', 'value') ORDER BY 1;
 SELECT name, kind, value FROM iaros.setting WHERE name ~ '^(clm|cvm|churn|ltv|lifecycle|value)_' ORDER BY 1;
