@@ -812,6 +812,7 @@ BEGIN ATOMIC
         ('segment_field', 'segment_field_check', 'check'),
         ('segment', 'segment_rule_check', 'check'),
         ('segment', 'segment_rule_follow', 'derive'),
+        ('segment', 'segment_rename_follow', 'derive'),
         ('segment', 'segment_history_guard', 'guard'),
         ('segment', 'segment_used_guard', 'guard'),
         ('customer', 'segment_customer_delete', 'clean'),

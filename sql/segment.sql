@@ -121,7 +121,7 @@ IF iaros.schema_step('segment', 1) THEN
 
     CREATE TABLE iaros.segment_membership (
         customer_id bigint PRIMARY KEY REFERENCES iaros.customer ON DELETE CASCADE,
-        segment_ids bigint[] NOT NULL DEFAULT '{}',
+        segment_ids bigint[] NOT NULL DEFAULT '{}' CONSTRAINT segment_membership_ascending CHECK (iaros.segment_ids_merge(segment_ids, '{}', '{}') IS NOT NULL),
         updated_at timestamptz NOT NULL DEFAULT now()
     );
     COMMENT ON TABLE iaros.segment_membership IS
@@ -166,6 +166,9 @@ IF iaros.schema_step('segment', 1) THEN
     CREATE TRIGGER segment_rule_follow
         AFTER INSERT OR UPDATE ON iaros.segment
         FOR EACH ROW EXECUTE FUNCTION iaros.segment_rule_follow();
+    CREATE TRIGGER segment_rename_follow
+        AFTER UPDATE ON iaros.segment REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
+        FOR EACH STATEMENT EXECUTE FUNCTION iaros.segment_rename_follow();
     CREATE TRIGGER segment_history_guard
         BEFORE DELETE ON iaros.segment
         FOR EACH ROW EXECUTE FUNCTION iaros.segment_history_guard();

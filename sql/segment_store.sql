@@ -192,6 +192,21 @@ END $$;
 COMMENT ON FUNCTION @extschema@.segment_rule_resolve(@extschema@.segment_rule) IS
 'Returns a rule as a marketer writes it in terms of the engine, which is how segments keep it: names of fields and segments as they are written in their tables, numbers of days and years as ages ("180 days"), texts as the list of the field has them. What is so already stays. NULL gives NULL. Errors: those of segment_node_resolve().';
 
+CREATE FUNCTION @extschema@.segment_key_unique(relation text, key text)
+    RETURNS boolean
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+BEGIN
+    PERFORM iaros.install_check();
+    RETURN EXISTS (
+        SELECT FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
+        WHERE i.indrelid = to_regclass(relation) AND i.indisunique AND i.indisvalid AND i.indpred IS NULL
+          AND i.indnkeyatts = 1 AND a.attname = key);
+END $$;
+COMMENT ON FUNCTION @extschema@.segment_key_unique(text, text) IS
+'Tells whether a column of a relation has a unique index of its own, so that it has one row for each value.';
+
 CREATE FUNCTION @extschema@.segment_field_add(
     field text,
     kind @extschema@.segment_field_kind,
@@ -223,16 +238,14 @@ BEGIN
                 MESSAGE = format('table %s has no whole-number column "%s"', table_oid, segment_field_add.key),
                 HINT = 'Name in key the column that holds the customer_id.';
         END IF;
-        IF NOT EXISTS (
-            SELECT FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
-            WHERE i.indrelid = table_oid AND i.indisunique AND i.indisvalid AND i.indpred IS NULL
-              AND i.indnkeyatts = 1 AND a.attname = segment_field_add.key)
+        IF (SELECT c.relkind FROM pg_class c WHERE c.oid = table_oid) IN ('r', 'p')
+            AND NOT iaros.segment_key_unique(segment_field_add.relation, segment_field_add.key)
         THEN
             RAISE EXCEPTION USING
                 ERRCODE = 'invalid_parameter_value',
                 MESSAGE = format('column "%s" of table %s has no unique index', segment_field_add.key, table_oid),
                 DETAIL = 'A field has one value for a customer.',
-                HINT = 'Make the index, or give a view or an expression with a sub-select.';
+                HINT = 'Make the index, or give a view, of which one row for a customer is taken.';
         END IF;
     END IF;
     INSERT INTO iaros.segment_field (field, kind, expression, relation, relation_key, unit, choices, folded, moving, description)
@@ -331,18 +344,24 @@ BEGIN
         FROM unnest(rules) AS r(rule) CROSS JOIN LATERAL iaros.segment_rule_facts(r.rule) x
         WHERE x.kind IN ('field', 'event', 'segment'));
     SELECT string_agg(CASE f.fact ->> 'kind'
-            WHEN 'field' THEN format('%s AS %I', CASE WHEN d.relation IS NULL THEN d.expression
-                ELSE format('x%s.%I', d.relation_no, d.field) END, d.field)
+            -- An expression may end in a comment.
+            WHEN 'field' THEN format('%s AS %I', CASE WHEN d.relation IS NOT NULL THEN format('x%s.%I', d.relation_no, d.field)
+                WHEN d.expression ~ '--' THEN format(E'(%s\n)', d.expression) ELSE d.expression END, d.field)
             WHEN 'event' THEN format('coalesce(ev.%1$I, 0) AS %1$I', f.fact ->> 'fact')
-            ELSE format('coalesce(m.segment_ids @> ARRAY[%s::bigint], false) AS %I', s.segment_id, f.fact ->> 'fact') END,
+            -- The person may be in it under an alias.
+            ELSE format('(coalesce(m.segment_ids @> ARRAY[%1$s::bigint], false) OR EXISTS (SELECT FROM iaros.customer_alias sa
+                JOIN iaros.segment_membership sm ON sm.customer_id = sa.customer_id
+                WHERE sa.master_id = p.customer_id AND sm.segment_ids @> ARRAY[%1$s::bigint])) AS %2$I', s.segment_id, f.fact ->> 'fact') END,
             E',\n    ' ORDER BY f.fact ->> 'fact'),
-        string_agg(DISTINCT format(E'\nLEFT JOIN (SELECT x.%I AS customer_id, %s FROM %s x) x%s ON x%s.customer_id = p.customer_id',
-            d.relation_key, d.expressions, d.relation, d.relation_no, d.relation_no), '') FILTER (WHERE d.relation IS NOT NULL)
+        string_agg(DISTINCT format(E'\nLEFT JOIN (SELECT %5$s x.%1$I AS customer_id, %2$s FROM %3$s x) x%4$s ON x%4$s.customer_id = p.customer_id',
+            d.relation_key, d.expressions, d.relation, d.relation_no,
+            CASE WHEN NOT d.once THEN format('DISTINCT ON (x.%I)', d.relation_key) END), '') FILTER (WHERE d.relation IS NOT NULL)
     INTO columns, own
     FROM unnest(facts) AS f(fact)
     LEFT JOIN (
         SELECT x.*, dense_rank() OVER (ORDER BY x.relation, x.relation_key) AS relation_no,
-            string_agg(format('(%s) AS %I', x.expression, x.field), ', ') OVER (PARTITION BY x.relation, x.relation_key) AS expressions
+            string_agg(format(E'(%s\n) AS %I', x.expression, x.field), ', ') OVER (PARTITION BY x.relation, x.relation_key) AS expressions,
+            iaros.segment_key_unique(x.relation, x.relation_key) AS once
         FROM iaros.segment_field x
         WHERE x.field IN (SELECT u.fact ->> 'fact' FROM unnest(facts) AS u(fact) WHERE u.fact ->> 'kind' = 'field')) d
         ON f.fact ->> 'kind' = 'field' AND d.field = f.fact ->> 'fact'
@@ -377,7 +396,7 @@ CREATE FUNCTION @extschema@.segment_source_sql(
     SET search_path = pg_catalog, pg_temp
     AS $$
 BEGIN
-    PERFORM iaros.install_check();
+    PERFORM iaros.segment_time_check(as_of);
     RETURN iaros.segment_source_text(rules,
         format('%L::timestamptz', to_char(as_of AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US"+00"')),
         CASE WHEN customer_ids IS NOT NULL THEN format('%L::bigint[]', customer_ids) END,
@@ -423,19 +442,28 @@ BEGIN
     -- The last value within the share, counted from the end that is asked for.
     EXECUTE (
         SELECT format('SELECT ARRAY[%s] FROM (%s) s',
-            string_agg(format('coalesce(CASE WHEN pg_typeof(min(s.%1$I)) = ''timestamptz''::regtype
-                THEN to_jsonb(to_char((percentile_disc(%2$s) WITHIN GROUP (ORDER BY s.%1$I %3$s))::text::timestamptz AT TIME ZONE ''UTC'', ''YYYY-MM-DD"T"HH24:MI:SS.US"Z"''))
-                ELSE to_jsonb(percentile_disc(%2$s) WITHIN GROUP (ORDER BY s.%1$I %3$s)) END, ''null'')',
+            string_agg(format(CASE
+                -- Numbers that a rule can hold, rounded so that the last one is in.
+                WHEN f.kind = 'number' AND f.unit IS NULL THEN 'to_jsonb(%4$s(1e9 * percentile_disc(%2$s) WITHIN GROUP (ORDER BY s.%1$I::numeric %3$s)
+                    FILTER (WHERE s.%1$I::numeric > -999999999999999 AND s.%1$I::numeric < 999999999999999)) / 1e9)'
+                -- A time is a day where the field holds days.
+                ELSE 'CASE WHEN pg_typeof(min(s.%1$I)) = ''date''::regtype
+                    THEN to_jsonb(to_char(percentile_disc(%2$s) WITHIN GROUP (ORDER BY s.%1$I %3$s)
+                        FILTER (WHERE s.%1$I BETWEEN ''1900-01-01'' AND ''2199-12-31''), ''YYYY-MM-DD''))
+                    ELSE to_jsonb(to_char(percentile_disc(%2$s) WITHIN GROUP (ORDER BY s.%1$I %3$s)
+                        FILTER (WHERE s.%1$I BETWEEN ''1900-01-01'' AND ''2199-12-31'')::timestamptz AT TIME ZONE ''UTC'', ''YYYY-MM-DD"T"HH24:MI:SS.US"Z"'')) END' END,
                 d.definition ->> 'field', (d.definition ->> 'value')::numeric / 100,
-                CASE d.definition ->> 'operator' WHEN 'TOP' THEN 'DESC' END), ', ' ORDER BY d.n),
+                CASE d.definition ->> 'operator' WHEN 'TOP' THEN 'DESC' END,
+                CASE d.definition ->> 'operator' WHEN 'TOP' THEN 'floor' ELSE 'ceil' END), ', ' ORDER BY d.n),
             iaros.segment_source_sql(array_agg(
                 jsonb_build_object('field', d.definition -> 'field', 'operator', 'IS NULL')::iaros.segment_rule), as_of))
-        FROM unnest(definitions) WITH ORDINALITY AS d(definition, n))
+        FROM unnest(definitions) WITH ORDINALITY AS d(definition, n)
+        JOIN iaros.segment_field f ON f.field = d.definition ->> 'field')
     INTO cuts;
     RETURN cuts;
 END $$;
 COMMENT ON FUNCTION @extschema@.segment_cut_compute(jsonb[], timestamptz) IS
-'Returns the cut points of TOP and BOTTOM conditions as of a time: the value of the last customer within the share, customers with the same value being in together; JSON null where no customer has a value. One scan and a sort a field.';
+'Returns the cut points of TOP and BOTTOM conditions as of a time: the value of the last customer within the share, customers with the same value being in together; JSON null where no customer has a value. Numbers beyond 1e15 and times before 1900 or after 2199 are left out, numbers are rounded outwards to 9 decimals. One scan and a sort a field.';
 
 CREATE FUNCTION @extschema@.segment_inline(
     rule @extschema@.segment_rule,
@@ -450,6 +478,31 @@ DECLARE
     rules iaros.segment_rule[] := '{}';
 BEGIN
     PERFORM iaros.install_check();
+    IF cardinality(path) <= 1 AND (
+        WITH RECURSIVE asked AS (
+            SELECT f.definition ->> 'segment' AS name FROM iaros.segment_rule_facts(rule) f WHERE f.kind = 'segment'
+            UNION ALL
+            SELECT f.definition ->> 'segment' FROM asked a
+            JOIN iaros.segment s ON s.name = a.name
+            JOIN iaros.segment_fact f ON f.segment_id = s.segment_id AND f.kind = 'segment')
+        SELECT count(*) > 1000 FROM (SELECT FROM asked LIMIT 1001) x)
+        -- One that asks for itself does so for ever: that is told below.
+        AND NOT EXISTS (
+            WITH RECURSIVE asked AS (
+                SELECT f.definition ->> 'segment' AS name FROM iaros.segment_rule_facts(rule) f WHERE f.kind = 'segment'
+                UNION
+                SELECT f.definition ->> 'segment' FROM asked a
+                JOIN iaros.segment s ON s.name = a.name
+                JOIN iaros.segment_fact f ON f.segment_id = s.segment_id AND f.kind = 'segment')
+            SELECT FROM asked a JOIN iaros.segment s ON s.name = a.name
+            WHERE s.segment_id = ANY (path))
+    THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'program_limit_exceeded',
+            MESSAGE = 'rule asks for more than 1000 other segments',
+            DETAIL = 'Segments that they ask for count each time.',
+            HINT = 'Write some of the rules out.';
+    END IF;
     FOR x IN
         SELECT f.fact, f.kind AS fact_kind, f.definition, s.segment_id, s.kind, s.rule, s.enabled, u.cut
         FROM iaros.segment_rule_facts(rule) f
@@ -481,9 +534,16 @@ BEGIN
     RETURN iaros.segment_rule_replace(rule, facts, rules);
 END $$;
 COMMENT ON FUNCTION @extschema@.segment_inline(@extschema@.segment_rule, bigint[]) IS
-'Returns a rule as it is run: dynamic segments that it names are replaced by their rules, TOP and BOTTOM by the cut points that segment_refresh() froze. path: the segments on the way here. Errors: 42704 a segment that does not exist or is not enabled, 22023 a segment that depends on itself, 54000 more than 10,000 conditions.';
+'Returns a rule as it is run: dynamic segments that it names are replaced by their rules, TOP and BOTTOM by the cut points that segment_refresh() froze. path: the segments on the way here. Errors: 42704 a segment that does not exist or is not enabled, 22023 a segment that depends on itself, 54000 more than 10,000 conditions or 1,000 segments.';
 
-CREATE FUNCTION @extschema@.segment_compile(checked boolean DEFAULT false)
+CREATE FUNCTION @extschema@.segment_error_stops(state text)
+    RETURNS boolean
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    RETURN left(state, 2) IN ('40', '53', '57', '58', 'XX') OR state IN ('42501', '55P03');
+COMMENT ON FUNCTION @extschema@.segment_error_stops(text) IS
+'Tells whether an error, by its SQLSTATE, says nothing about the expression of a field: rights, locks, resources, the server. NULL gives NULL.';
+
+CREATE FUNCTION @extschema@.segment_compile(checked boolean DEFAULT false, as_of timestamptz DEFAULT now(), customer_ids bigint[] DEFAULT NULL)
     RETURNS TABLE (segment_id bigint, rule @extschema@.segment_rule, meaning text, moving @extschema@.segment_moving, error text)
     LANGUAGE plpgsql STABLE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
@@ -494,7 +554,7 @@ DECLARE
     one iaros.segment_rule;
     failure text;
     zone text := iaros.setting_get('brand_time_zone');
-    broken jsonb := CASE WHEN checked THEN iaros.segment_fields_broken() ELSE '{}' END;
+    broken jsonb := CASE WHEN checked THEN iaros.segment_fields_broken(as_of, customer_ids) ELSE '{}' END;
 BEGIN
     PERFORM iaros.install_check();
     FOR s IN
@@ -530,7 +590,10 @@ BEGIN
             EXCEPTION
                 WHEN insufficient_privilege THEN
                     NULL;
-                WHEN syntax_error_or_access_rule_violation OR data_exception THEN
+                WHEN OTHERS THEN
+                    IF iaros.segment_error_stops(SQLSTATE) THEN
+                        RAISE;
+                    END IF;
                     GET STACKED DIAGNOSTICS failure = MESSAGE_TEXT;
             END;
         END IF;
@@ -538,10 +601,10 @@ BEGIN
             CASE WHEN failure IS NULL THEN md5(concat_ws(' ', one, s.fields, zone)) END, coalesce(s.moving, 'no'), failure;
     END LOOP;
 END $$;
-COMMENT ON FUNCTION @extschema@.segment_compile(boolean) IS
-'Returns each enabled dynamic segment with its rule as it is run, see segment_inline(), meaning, a hash of that rule, its fields and the time zone of days, and whether it asks for a field that is moving; or with the error that it has now (a field was taken away since, segments name each other). checked: the expressions of all fields are run over all customers, so that those that fail are found too.';
+COMMENT ON FUNCTION @extschema@.segment_compile(boolean, timestamptz, bigint[]) IS
+'Returns each enabled dynamic segment with its rule as it is run, see segment_inline(), meaning, a hash of that rule, its fields and the time zone of days, and whether it asks for a field that is moving; or with the error that it has now (a field was taken away since, segments name each other). checked: the expressions of all fields are run as of a time over customer_ids, or over all when that is NULL, so that those that fail are found too.';
 
-CREATE FUNCTION @extschema@.segment_fields_broken()
+CREATE FUNCTION @extschema@.segment_fields_broken(as_of timestamptz DEFAULT now(), customer_ids bigint[] DEFAULT NULL)
     RETURNS jsonb
     LANGUAGE plpgsql STABLE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
@@ -560,20 +623,23 @@ BEGIN
     LOOP
         BEGIN
             test := jsonb_build_object('field', f.field, 'operator', 'IS NULL')::iaros.segment_rule;
-            EXECUTE format('SELECT count(s.%I) FROM (%s) s', f.field, iaros.segment_source_sql(ARRAY[test]));
+            EXECUTE format('SELECT count(s.%I) FROM (%s) s', f.field, iaros.segment_source_sql(ARRAY[test], as_of, customer_ids));
         EXCEPTION
             -- The rights of the caller say nothing about the field.
             WHEN insufficient_privilege THEN
                 NULL;
-            WHEN syntax_error_or_access_rule_violation OR data_exception OR undefined_object THEN
+            WHEN OTHERS THEN
+                IF iaros.segment_error_stops(SQLSTATE) THEN
+                    RAISE;
+                END IF;
                 GET STACKED DIAGNOSTICS failure = MESSAGE_TEXT;
                 broken := broken || jsonb_build_object(f.field, failure);
         END;
     END LOOP;
     RETURN broken;
 END $$;
-COMMENT ON FUNCTION @extschema@.segment_fields_broken() IS
-'Returns the fields that segments ask for and whose expression fails, with the error of each. One scan of profile a field.';
+COMMENT ON FUNCTION @extschema@.segment_fields_broken(timestamptz, bigint[]) IS
+'Returns the fields that segments ask for and whose expression fails as of a time for one of customer_ids, or of all when that is NULL, with the error of each. One scan of profile a field, or some profiles.';
 
 CREATE FUNCTION @extschema@.segment_rule_check() RETURNS trigger
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -595,6 +661,10 @@ BEGIN
     END IF;
     IF NEW.rule IS NOT NULL AND (TG_OP = 'INSERT' OR NEW.rule::text IS DISTINCT FROM OLD.rule::text) THEN
         NEW.rule := iaros.segment_rule_resolve(NEW.rule);
+        IF pg_trigger_depth() > 1 AND TG_OP = 'UPDATE' THEN
+            -- Another segment was renamed, perhaps one that is switched off.
+            RETURN NEW;
+        END IF;
         one := iaros.segment_inline(NEW.rule, ARRAY[NEW.segment_id]);
         -- Bound to the columns, so that what does not fit is refused now.
         PERFORM iaros.segment_rule_sql(one, iaros.segment_source_sql(ARRAY[one]), now(), iaros.setting_get('brand_time_zone'));
@@ -609,29 +679,54 @@ CREATE FUNCTION @extschema@.segment_rule_follow() RETURNS trigger
     SET search_path = pg_catalog, pg_temp
     AS $$
 BEGIN
-    IF TG_OP = 'UPDATE' AND NEW.name <> OLD.name THEN
-        UPDATE iaros.segment s
-        SET rule = iaros.segment_rule_replace(s.rule, ARRAY['segment:' || OLD.name],
-            ARRAY[jsonb_build_object('segment', NEW.name)::iaros.segment_rule])
-        FROM iaros.segment_fact f
-        WHERE f.fact = 'segment:' || OLD.name AND s.segment_id = f.segment_id;
-    END IF;
-    IF TG_OP = 'UPDATE' AND NEW.rule::text IS NOT DISTINCT FROM OLD.rule::text THEN
+    IF TG_OP = 'UPDATE' AND NEW.enabled <= OLD.enabled AND NEW.rule::text IS NOT DISTINCT FROM OLD.rule::text THEN
         RETURN NULL;
     END IF;
     DELETE FROM iaros.segment_fact f WHERE f.segment_id = NEW.segment_id;
     INSERT INTO iaros.segment_fact (segment_id, fact, kind, definition)
     SELECT NEW.segment_id, f.fact, f.kind, f.definition FROM iaros.segment_rule_facts(NEW.rule) f;
+    IF (SELECT count(DISTINCT f.fact) FROM iaros.segment_fact f JOIN iaros.segment s ON s.segment_id = f.segment_id AND s.enabled) > 1500 THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'program_limit_exceeded',
+            MESSAGE = 'segments ask for more than 1500 different things',
+            DETAIL = 'Fields, numbers of events, cut points and other segments, of all segments that are enabled, are the columns of one query.',
+            HINT = 'Let segments ask for the same numbers of events, or switch some off.';
+    END IF;
     RETURN NULL;
 END $$;
 COMMENT ON FUNCTION @extschema@.segment_rule_follow() IS
-'Trigger of segment: notes in segment_fact what the rule asks for, and lets rules that name the segment follow when it is renamed.';
+'Trigger of segment: notes in segment_fact what the rule asks for. Error: 54000 more than 1,500 different facts of all enabled segments.';
+
+CREATE FUNCTION @extschema@.segment_rename_follow() RETURNS trigger
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM old_rows o JOIN new_rows n ON n.segment_id = o.segment_id AND n.name <> o.name) THEN
+        RETURN NULL;
+    END IF;
+    UPDATE iaros.segment s
+    SET rule = iaros.segment_rule_replace(s.rule, r.facts, r.rules)
+    FROM (
+        SELECT u.segment_id, array_agg(f.fact) AS facts, array_agg(jsonb_build_object('segment', n.name)::iaros.segment_rule) AS rules
+        FROM old_rows o
+        JOIN new_rows n ON n.segment_id = o.segment_id AND n.name <> o.name
+        CROSS JOIN LATERAL iaros.segment_rule_facts(jsonb_build_object('segment', o.name)::iaros.segment_rule) f
+        JOIN iaros.segment_fact u ON u.fact = f.fact
+        GROUP BY u.segment_id) r
+    WHERE s.segment_id = r.segment_id;
+    RETURN NULL;
+END $$;
+COMMENT ON FUNCTION @extschema@.segment_rename_follow() IS
+'Statement trigger of segment: lets rules that name a segment follow when it is renamed.';
 
 CREATE FUNCTION @extschema@.segment_history_guard() RETURNS trigger
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
     AS $$
 BEGIN
+    -- Who writes members now has done so after this, and is seen below.
+    LOCK TABLE iaros.segment_membership IN SHARE MODE;
     IF EXISTS (SELECT FROM iaros.segment_event e WHERE e.segment_id = OLD.segment_id) THEN
         RAISE EXCEPTION USING
             ERRCODE = 'foreign_key_violation',
@@ -653,7 +748,8 @@ DECLARE
 BEGIN
     SELECT o.name, string_agg(DISTINCT format('"%s"', s.name), ', ') AS users INTO used
     FROM old_rows o
-    JOIN iaros.segment_fact f ON f.fact = 'segment:' || o.name
+    CROSS JOIN LATERAL iaros.segment_rule_facts(jsonb_build_object('segment', o.name)::iaros.segment_rule) n
+    JOIN iaros.segment_fact f ON f.fact = n.fact
     JOIN iaros.segment s ON s.segment_id = f.segment_id
     GROUP BY o.name ORDER BY o.name LIMIT 1;
     IF FOUND THEN
@@ -787,13 +883,13 @@ CREATE FUNCTION @extschema@.segment_live(
     customer_ids bigint[],
     as_of timestamptz,
     realtime boolean,
-    checked boolean)
+    attempt integer)
     RETURNS TABLE (customer_id bigint, asked bigint[], held bigint[])
     LANGUAGE c STABLE STRICT PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
     AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION @extschema@.segment_live(bigint[], timestamptz, boolean, boolean) IS
-'Returns for each of some persons in which dynamic segments each is as of a time: asked, the enabled ones whose rule is no error, only those marked real-time if realtime; held, those of them whose rule holds, none for the id of nobody. Both ascend. checked: segments that ask for fields that fail are found first, and left out. Rules and query are kept by the backend until a segment, a field or a cut point changes. No rows for NULL, nor where no segment is asked. Errors: those of the fields; 55006 a field asks for segments itself. One profile each.';
+COMMENT ON FUNCTION @extschema@.segment_live(bigint[], timestamptz, boolean, integer) IS
+'Returns for each of some persons in which dynamic segments each is as of a time: asked, the enabled ones whose rule is no error, only those marked real-time if realtime; held, those of them whose rule holds, none for the id of nobody. Both ascend. attempt: 0, all; 1, after an error, without segments that ask for fields that fail, as they were last found; 2, as they are found anew. Rules and query are kept by the backend until a segment, a field or a cut point changes. No rows for NULL, nor where no segment is asked. Errors: those of the fields; 55006 a field asks for segments itself. One profile each.';
 
 CREATE FUNCTION @extschema@.customer_segments(customer_id bigint, as_of timestamptz DEFAULT now())
     RETURNS TABLE (segment_id bigint, name text, kind @extschema@.segment_kind, since timestamptz, confidence double precision, suggested_action text)
@@ -806,23 +902,18 @@ DECLARE
     until timestamptz := coalesce(customer_segments.as_of, now());
     persons bigint[];
     found bigint[];
-    checked boolean := false;
 BEGIN
-    PERFORM iaros.install_check();
+    PERFORM iaros.segment_time_check(until);
     persons := ARRAY(SELECT iaros.customer_ids(person));
-    LOOP
+    FOR attempt IN 0 .. 2 LOOP
         BEGIN
-            SELECT l.held INTO found FROM iaros.segment_live(ARRAY[person], until, false, checked) l;
+            SELECT l.held INTO found FROM iaros.segment_live(ARRAY[person], until, false, attempt) l;
             EXIT;
-        EXCEPTION
-            WHEN insufficient_privilege THEN
+        EXCEPTION WHEN OTHERS THEN
+            -- A field whose expression fails is left out by the next attempt.
+            IF attempt = 2 OR iaros.segment_error_stops(SQLSTATE) THEN
                 RAISE;
-            WHEN syntax_error_or_access_rule_violation OR data_exception THEN
-                -- A field whose expression fails: found and left out.
-                IF checked THEN
-                    RAISE;
-                END IF;
-                checked := true;
+            END IF;
         END;
     END LOOP;
     RETURN QUERY
@@ -905,6 +996,11 @@ BEGIN
     END IF;
     PERFORM iaros.segment_time_check(at);
     target := iaros.segment_static(segment);
+    -- Nobody deletes the segment meanwhile.
+    PERFORM FROM iaros.segment s WHERE s.segment_id = target FOR KEY SHARE;
+    IF NOT FOUND THEN
+        PERFORM iaros.segment_find(segment);
+    END IF;
     SELECT min(i) INTO missing FROM unnest(customer_ids) AS i
     WHERE NOT EXISTS (SELECT FROM iaros.customer c WHERE c.customer_id = i);
     IF missing IS NOT NULL THEN

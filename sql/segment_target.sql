@@ -49,12 +49,17 @@ BEGIN
             MESSAGE = format('logic must be "AND" or "OR", not "%s"', left(logic, 64)),
             HINT = 'AND: who is in all that are included; OR: in at least one.';
     END IF;
-    IF coalesce(cardinality(include), 0) = 0 OR array_position(include || exclude, NULL) IS NOT NULL THEN
+    IF coalesce(cardinality(include), 0) = 0 OR EXISTS (SELECT FROM unnest(include) AS i(item) WHERE i.item IS NULL)
+        OR EXISTS (SELECT FROM unnest(exclude) AS i(item) WHERE i.item IS NULL)
+    THEN
         RAISE EXCEPTION USING
             ERRCODE = 'invalid_parameter_value',
             MESSAGE = 'an audience includes at least one segment or rule',
             HINT = 'Give names of segments, or rules as JSON; NULL is neither.';
     END IF;
+    -- Whatever their bounds and dimensions.
+    include := ARRAY(SELECT unnest(include));
+    exclude := ARRAY(SELECT unnest(exclude));
     -- All rules in one scan.
     SELECT array_agg(iaros.segment_prepare(u.item::iaros.segment_rule, until) ORDER BY u.n) INTO rules
     FROM unnest(include || coalesce(exclude, '{}')) WITH ORDINALITY AS u(item, n) WHERE u.item ~ '^[[:space:]]*[{]';
@@ -156,7 +161,7 @@ DECLARE
 BEGIN
     SELECT min(f.fact) FILTER (WHERE s.field IS NULL),
         format('SELECT * FROM unnest(%s) WITH ORDINALITY AS u(%s, customer_id)',
-            string_agg(format('(SELECT t.sample::%s FROM iaros.segment_sample t WHERE t.field = %L)', s.type, s.field), ', ' ORDER BY s.field),
+            string_agg(format('(SELECT t.sample::%s FROM iaros.segment_sample t WHERE t.field = %L)', s.type::regtype, s.field), ', ' ORDER BY s.field),
             string_agg(quote_ident(s.field), ', ' ORDER BY s.field)),
         min(s.as_of), min(s.sampled), max(s.population)
     INTO missing, source, sampled_as_of, sampled, of_customers
@@ -225,13 +230,18 @@ BEGIN
     DELETE FROM iaros.segment_sample t;
     BEGIN
         taken := iaros.segment_sample_fields(ARRAY(SELECT d.field FROM iaros.segment_field d ORDER BY d.field), ids, everybody, as_of);
-    EXCEPTION WHEN syntax_error_or_access_rule_violation OR data_exception OR undefined_object THEN
+    EXCEPTION WHEN OTHERS THEN
+        IF iaros.segment_error_stops(SQLSTATE) THEN
+            RAISE;
+        END IF;
         -- A field whose expression fails has no sample; the others do.
         FOR f IN SELECT d.field FROM iaros.segment_field d ORDER BY d.field LOOP
             BEGIN
                 taken := taken + iaros.segment_sample_fields(ARRAY[f.field], ids, everybody, as_of);
-            EXCEPTION WHEN syntax_error_or_access_rule_violation OR data_exception OR undefined_object THEN
-                NULL;
+            EXCEPTION WHEN OTHERS THEN
+                IF iaros.segment_error_stops(SQLSTATE) THEN
+                    RAISE;
+                END IF;
             END;
         END LOOP;
     END;

@@ -63,7 +63,7 @@ CREATE FUNCTION @extschema@.segment_write(
 DECLARE
     ids bigint[];
     narrow iaros.audience[];
-    missing boolean;
+    lacking bigint[];
     changed bigint;
 BEGIN
     PERFORM iaros.install_check();
@@ -72,7 +72,7 @@ BEGIN
     narrow := ARRAY(
         SELECT a.members OPERATOR(iaros.&) candidates
         FROM unnest(audiences) WITH ORDINALITY AS a(members, n) ORDER BY a.n);
-    SELECT array_agg(c.id ORDER BY c.id), bool_or(m.customer_id IS NULL) INTO ids, missing
+    SELECT array_agg(c.id ORDER BY c.id), array_agg(c.id ORDER BY c.id) FILTER (WHERE m.customer_id IS NULL) INTO ids, lacking
     FROM unnest(ids) AS c(id)
     LEFT JOIN iaros.audience_transpose(managed, narrow) t ON t.customer_id = c.id
     LEFT JOIN (SELECT * FROM iaros.segment_membership x WHERE x.customer_id = ANY (ids)) m ON m.customer_id = c.id
@@ -81,16 +81,15 @@ BEGIN
     IF ids IS NULL THEN
         RETURN 0;
     END IF;
-    -- Customers who are being deleted are gone after this.
-    PERFORM FROM iaros.customer c WHERE c.customer_id = ANY (ids) ORDER BY c.customer_id FOR KEY SHARE;
-    IF missing THEN
+    IF lacking IS NOT NULL THEN
+        -- Customers who are being deleted are gone after this.
+        PERFORM FROM iaros.customer c WHERE c.customer_id = ANY (lacking) ORDER BY c.customer_id FOR KEY SHARE;
         INSERT INTO iaros.segment_membership (customer_id)
-        SELECT c.customer_id FROM iaros.customer c
-        WHERE c.customer_id = ANY (ids)
-          AND NOT EXISTS (SELECT FROM iaros.segment_membership m WHERE m.customer_id = c.customer_id)
-        ORDER BY c.customer_id
+        SELECT c.customer_id FROM iaros.customer c WHERE c.customer_id = ANY (lacking) ORDER BY c.customer_id
         ON CONFLICT DO NOTHING;
     END IF;
+    -- A deletion of one who is locked now waits before it takes the row, and
+    -- after that the events, along.
     PERFORM FROM iaros.segment_membership m WHERE m.customer_id = ANY (ids) ORDER BY m.customer_id FOR UPDATE;
     WITH target AS MATERIALIZED (
         SELECT m.customer_id, m.segment_ids AS before_ids,
@@ -128,10 +127,14 @@ CREATE FUNCTION @extschema@.segment_cut_freeze(as_of timestamptz, whole boolean)
 DECLARE
     facts text[];
     definitions jsonb[];
+    cuts jsonb[];
 BEGIN
     PERFORM iaros.install_check();
-    DELETE FROM iaros.segment_cut u
-    WHERE NOT EXISTS (SELECT FROM iaros.segment_fact f WHERE f.fact = u.fact);
+    -- Not for nothing: it makes every backend read the rules anew.
+    IF EXISTS (SELECT FROM iaros.segment_cut u WHERE NOT EXISTS (SELECT FROM iaros.segment_fact f WHERE f.fact = u.fact)) THEN
+        DELETE FROM iaros.segment_cut u
+        WHERE NOT EXISTS (SELECT FROM iaros.segment_fact f WHERE f.fact = u.fact);
+    END IF;
     SELECT array_agg(f.fact ORDER BY f.fact), array_agg(f.definition ORDER BY f.fact) INTO facts, definitions
     FROM (SELECT DISTINCT f.fact, f.definition FROM iaros.segment_fact f
           JOIN iaros.segment s ON s.segment_id = f.segment_id AND s.enabled
@@ -143,9 +146,11 @@ BEGIN
     IF facts IS NULL THEN
         RETURN 0;
     END IF;
+    -- By itself, since the planner would call it once more.
+    cuts := iaros.segment_cut_compute(definitions, as_of);
     INSERT INTO iaros.segment_cut AS u (fact, cut, as_of)
     SELECT f.fact, f.cut, segment_cut_freeze.as_of
-    FROM unnest(facts, iaros.segment_cut_compute(definitions, as_of)) AS f(fact, cut)
+    FROM unnest(facts, cuts) AS f(fact, cut)
     ON CONFLICT (fact) DO UPDATE SET cut = excluded.cut, as_of = excluded.as_of;
     RETURN cardinality(facts);
 END $$;
@@ -205,21 +210,28 @@ CREATE FUNCTION @extschema@.segment_refresh_static(changed @extschema@.audience,
 DECLARE
     ids bigint[];
     audiences iaros.audience[];
+    everyone iaros.audience;
 BEGIN
     PERFORM iaros.install_check();
+    -- Persons, who may be in it under their aliases.
+    SELECT changed OPERATOR(iaros.|) coalesce(iaros.audience_agg(l.customer_id), '{}') INTO everyone
+    FROM iaros.customer_alias l WHERE iaros.audience_contains(changed, l.master_id);
     SELECT array_agg(s.segment_id ORDER BY s.segment_id), array_agg(
         CASE WHEN whole OR a.members IS NULL THEN coalesce((
-                SELECT iaros.audience_agg(m.customer_id) FROM iaros.segment_membership m
+                SELECT iaros.audience_agg(coalesce(l.master_id, m.customer_id)) FROM iaros.segment_membership m
+                LEFT JOIN iaros.customer_alias l ON l.customer_id = m.customer_id
                 WHERE m.segment_ids @> ARRAY[s.segment_id]), '{}')
-            ELSE a.members OPERATOR(iaros.-) changed OPERATOR(iaros.|) coalesce(k.members, '{}') END
+            ELSE a.members OPERATOR(iaros.-) everyone OPERATOR(iaros.|) coalesce(k.members, '{}') END
         ORDER BY s.segment_id)
     INTO ids, audiences
     FROM iaros.segment s
     LEFT JOIN iaros.segment_audience a ON a.segment_id = s.segment_id
     LEFT JOIN (
-        SELECT i.id, iaros.audience_agg(m.customer_id) AS members
-        FROM iaros.segment_membership m CROSS JOIN LATERAL unnest(m.segment_ids) AS i(id)
-        WHERE m.customer_id = ANY (ARRAY(SELECT iaros.audience_ids(changed)))
+        SELECT i.id, iaros.audience_agg(coalesce(l.master_id, m.customer_id)) AS members
+        FROM iaros.segment_membership m
+        LEFT JOIN iaros.customer_alias l ON l.customer_id = m.customer_id
+        CROSS JOIN LATERAL unnest(m.segment_ids) AS i(id)
+        WHERE m.customer_id = ANY (ARRAY(SELECT iaros.audience_ids(everyone)))
         GROUP BY i.id) k ON k.id = s.segment_id
     WHERE s.kind = 'static';
     PERFORM iaros.segment_audience_store(ids, NULL, audiences, as_of);
@@ -227,7 +239,7 @@ END $$;
 COMMENT ON FUNCTION @extschema@.segment_refresh_static(@extschema@.audience, boolean, timestamptz) IS
 'Brings the audiences of static segments to what segment_membership says of the customers who changed, or of all. For segment_refresh().';
 
-CREATE FUNCTION @extschema@.segment_refresh_run(as_of timestamptz, whole boolean, checked boolean)
+CREATE FUNCTION @extschema@.segment_refresh_run(as_of timestamptz, latest boolean, whole boolean, checked boolean)
     RETURNS bigint
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
@@ -258,6 +270,11 @@ BEGIN
         PERFORM iaros.segment_sample_take(as_of);
     END IF;
     SELECT t.* INTO taken FROM iaros.segment_changes_take(as_of) t;
+    -- What happens from here on is left for the next run, so none of it may
+    -- be later than the time of this one.
+    IF latest THEN
+        as_of := clock_timestamp();
+    END IF;
     changed := taken.noted OPERATOR(iaros.|) taken.due;
     all_anew := all_anew OR taken.anybody
         OR as_of < (SELECT max(a.as_of) FROM iaros.segment_audience a)
@@ -283,7 +300,7 @@ BEGIN
             coalesce(a.members, (SELECT iaros.audience_agg(m.customer_id) FROM iaros.segment_membership m
                                  WHERE m.segment_ids @> ARRAY[s.segment_id]), '{}') AS members
         FROM iaros.segment s
-        LEFT JOIN iaros.segment_compile(checked) k ON k.segment_id = s.segment_id
+        LEFT JOIN iaros.segment_compile(checked, as_of) k ON k.segment_id = s.segment_id
         LEFT JOIN iaros.segment_audience a ON a.segment_id = s.segment_id
         WHERE s.kind = 'dynamic') x;
     PERFORM iaros.alert_raise('segment_rule', 'error', b.key, format('the rule of segment "%s" cannot be computed: %s', b.key, b.value))
@@ -315,8 +332,8 @@ BEGIN
     PERFORM iaros.segment_refresh_static(changed, all_anew, as_of);
     RETURN moved;
 END $$;
-COMMENT ON FUNCTION @extschema@.segment_refresh_run(timestamptz, boolean, boolean) IS
-'The work of segment_refresh(). checked: fields whose expressions fail are looked for first, and segments that ask for them left as they are.';
+COMMENT ON FUNCTION @extschema@.segment_refresh_run(timestamptz, boolean, boolean, boolean) IS
+'The work of segment_refresh(). latest: as_of moves on to the moment at which the log of changes was taken. checked: fields whose expressions fail are looked for first, and segments that ask for them left as they are.';
 
 CREATE FUNCTION @extschema@.segment_refresh(as_of timestamptz DEFAULT now(), whole boolean DEFAULT false)
     RETURNS bigint
@@ -325,22 +342,23 @@ CREATE FUNCTION @extschema@.segment_refresh(as_of timestamptz DEFAULT now(), who
     AS $$
 DECLARE
     until timestamptz := as_of;
+    latest boolean := as_of IS NULL OR as_of = now();
 BEGIN
     PERFORM iaros.install_check();
     -- One refresh at a time: the next one starts from what this one wrote.
     PERFORM pg_advisory_xact_lock(hashtextextended('iaros.segment_refresh', 0));
-    IF until IS NULL OR until = now() THEN
+    IF latest THEN
         until := clock_timestamp();
     END IF;
     PERFORM iaros.segment_time_check(until);
     BEGIN
-        RETURN iaros.segment_refresh_run(until, coalesce(whole, false), false);
-    EXCEPTION
-        WHEN insufficient_privilege THEN
+        RETURN iaros.segment_refresh_run(until, latest, coalesce(whole, false), false);
+    EXCEPTION WHEN OTHERS THEN
+        -- A field whose expression fails: found and left out.
+        IF iaros.segment_error_stops(SQLSTATE) THEN
             RAISE;
-        WHEN syntax_error_or_access_rule_violation OR data_exception THEN
-            -- A field whose expression fails: found and left out.
-            RETURN iaros.segment_refresh_run(until, coalesce(whole, false), true);
+        END IF;
+        RETURN iaros.segment_refresh_run(until, latest, coalesce(whole, false), true);
     END;
 END $$;
 COMMENT ON FUNCTION @extschema@.segment_refresh(timestamptz, boolean) IS
@@ -357,7 +375,6 @@ CREATE FUNCTION @extschema@.segment_apply(
 DECLARE
     until timestamptz := as_of;
     persons bigint[];
-    checked boolean := false;
     changed bigint;
 BEGIN
     PERFORM iaros.install_check();
@@ -383,11 +400,11 @@ BEGIN
         until := clock_timestamp();
     END IF;
     PERFORM iaros.segment_time_check(until);
-    LOOP
+    FOR attempt IN 0 .. 2 LOOP
         BEGIN
             WITH target AS MATERIALIZED (
                 SELECT m.customer_id, m.segment_ids AS before_ids, iaros.segment_ids_merge(m.segment_ids, l.asked, l.held) AS after_ids
-                FROM iaros.segment_live(persons, until, coalesce(realtime_only, false), checked) l
+                FROM iaros.segment_live(persons, until, coalesce(realtime_only, false), attempt) l
                 JOIN iaros.segment_membership m ON m.customer_id = l.customer_id),
             written AS (
                 UPDATE iaros.segment_membership m
@@ -406,15 +423,11 @@ BEGIN
                 INSERT INTO iaros.segment_change (customer_id) SELECT w.customer_id FROM written w)
             SELECT count(*) INTO changed FROM written;
             RETURN changed;
-        EXCEPTION
-            WHEN insufficient_privilege THEN
+        EXCEPTION WHEN OTHERS THEN
+            -- A field whose expression fails is left out by the next attempt.
+            IF attempt = 2 OR iaros.segment_error_stops(SQLSTATE) THEN
                 RAISE;
-            WHEN syntax_error_or_access_rule_violation OR data_exception THEN
-                -- A field whose expression fails: found and left out.
-                IF checked THEN
-                    RAISE;
-                END IF;
-                checked := true;
+            END IF;
         END;
     END LOOP;
 END $$;
@@ -577,7 +590,7 @@ CREATE FUNCTION @extschema@.segment_note() RETURNS trigger
     AS 'MODULE_PATHNAME'
     LANGUAGE c VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION @extschema@.segment_note() IS
-'Statement trigger: notes in segment_change the customers in the columns that its arguments name, of the rows of the statement; more than 100,000 of them, or TRUNCATE, as anybody. Then brings segments that are marked real-time up to date for these customers. It writes with the rights of the owner of the table.';
+'Statement trigger: notes in segment_change the customers in the columns that its arguments name, of the rows of the statement; more than 100,000 of them, or TRUNCATE, as anybody. Then brings segments that are marked real-time up to date for these customers. It writes with the rights of the owner of the table, who must be one that may write segment_change.';
 
 CREATE FUNCTION @extschema@.segment_run() RETURNS bigint
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE

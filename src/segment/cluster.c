@@ -328,7 +328,7 @@ cluster_start(const SegmentMatrix *matrix, int k, int64 seed)
 
 		centroids_draw(&drawn, sample.rows, sample.n, k, &chance);
 		cluster_settle(&sample, &drawn, CLUSTER_STEPS_DRAW);
-		if (sample.squares < least)
+		if (i == 0 || sample.squares < least)
 		{
 			least = sample.squares;
 			best = drawn;

@@ -404,6 +404,7 @@ codes_bucket(const SegmentColumn *column, const int64 *keys, uint16 *codes)
 	const int64 low = column->base;
 	const int64 high = cuts[column->ncuts - 1];
 	const uint16 *table = column->table;
+	uint32 ncuts = column->ncuts;
 	int shift = column->shift;
 	int steps = column->steps;
 
@@ -412,9 +413,9 @@ codes_bucket(const SegmentColumn *column, const int64 *keys, uint16 *codes)
 		int64 key = Min(Max(keys[i], low), high);
 		uint32 code = table[((uint64) key - (uint64) low) >> shift];
 
-		/* After the last cut comes one that is above all keys. */
+		/* After the last cut comes the largest number, which may be a key. */
 		for (int step = 0; step < steps; step++)
-			code += cuts[code] <= key;
+			code += (cuts[code] <= key) & (code < ncuts);
 		codes[i] = code;
 	}
 }

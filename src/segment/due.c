@@ -318,8 +318,10 @@ time_add_months(Timestamp at, int64 months)
 
 	j2date((int) (number + POSTGRES_EPOCH_JDATE), &year, &month, &day);
 	months += (int64) year * MONTHS_PER_YEAR + month - 1;
-	year = (int) (months / MONTHS_PER_YEAR);
-	month = (int) (months % MONTHS_PER_YEAR) + 1;
+	/* Before the year 1 months are negative. */
+	year = (int) ((months < 0 ? months - MONTHS_PER_YEAR + 1 : months) /
+				  MONTHS_PER_YEAR);
+	month = (int) (months - (int64) year * MONTHS_PER_YEAR) + 1;
 	day = Min(day, calendar_length(year, month));
 	return calendar_day(year, month, day) * USECS_PER_DAY +
 		   (at - number * USECS_PER_DAY);

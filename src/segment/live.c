@@ -52,14 +52,19 @@ segment_live_init(void)
 		core_cache_register(&lives[i].cache);
 }
 
-/* Reads the rules and plans the query that makes the records. */
+/*
+ * Reads the rules and plans the query that makes the records. Fields are
+ * tried on the customers that are asked for, as of the time of the question.
+ */
 static void
-live_read(SegmentLive *live)
+live_read(SegmentLive *live, TimestampTz as_of, Datum customer_ids)
 {
-	Oid flags[] = {BOOLOID, BOOLOID};
-	Datum args[] = {BoolGetDatum(live->checked), BoolGetDatum(live->realtime)};
+	Oid types[] = {BOOLOID, BOOLOID, TIMESTAMPTZOID, INT8ARRAYOID};
+	Datum args[] = {BoolGetDatum(live->checked), BoolGetDatum(live->realtime),
+					TimestampTzGetDatum(as_of), customer_ids};
 	Oid params[] = {TIMESTAMPTZOID, INT8ARRAYOID};
 	MemoryContext caller;
+	SPIPlanPtr plan;
 	HeapTuple row;
 	TupleDesc desc;
 	bool isnull;
@@ -75,10 +80,10 @@ live_read(SegmentLive *live)
 			"WHERE a.master_id = ANY ($2))')) FROM (SELECT "
 			"array_agg(c.segment_id ORDER BY c.segment_id) "
 			"AS ids, array_agg(c.rule ORDER BY c.segment_id) AS rules "
-			"FROM iaros.segment_compile($1) c JOIN iaros.segment s "
+			"FROM iaros.segment_compile($1, $3, $4) c JOIN iaros.segment s "
 			"ON s.segment_id = c.segment_id "
 			"WHERE c.error IS NULL AND (s.realtime OR NOT $2)) x",
-			2, flags, args, NULL, true, 0) != SPI_OK_SELECT)
+			4, types, args, NULL, true, 0) != SPI_OK_SELECT)
 		elog(ERROR, "cannot read the rules of segments");
 	row = SPI_tuptable->vals[0];
 	desc = SPI_tuptable->tupdesc;
@@ -91,15 +96,19 @@ live_read(SegmentLive *live)
 	live->bound = AllocSetContextCreate(
 		live->cache.context, "iaros live segments", ALLOCSET_SMALL_SIZES);
 	MemoryContextSwitchTo(caller);
-	live->plan = SPI_prepare_cursor(SPI_getvalue(row, desc, 3), 2, params,
-									CURSOR_OPT_GENERIC_PLAN);
-	if (live->plan == NULL || SPI_keepplan(live->plan) != 0)
+	plan = SPI_prepare_cursor(SPI_getvalue(row, desc, 3), 2, params,
+							  CURSOR_OPT_GENERIC_PLAN);
+	if (plan == NULL || SPI_keepplan(plan) != 0)
 		elog(ERROR, "cannot plan the records of segments");
+	live->plan = plan;
 }
 
-/* Makes the copy of the rules new. */
+/*
+ * Makes the copy of the rules new. Which fields fail is not announced: a
+ * copy without them is taken as long as it works, see segment_live().
+ */
 static void
-live_fill(SegmentLive *live)
+live_fill(SegmentLive *live, TimestampTz as_of, Datum customer_ids)
 {
 	SPIPlanPtr plan = live->plan;
 
@@ -109,7 +118,7 @@ live_fill(SegmentLive *live)
 	if (plan != NULL)
 		SPI_freeplan(plan);
 	core_cache_begin(&live->cache);
-	live_read(live);
+	live_read(live, as_of, customer_ids);
 	core_cache_end(&live->cache);
 }
 
@@ -189,14 +198,17 @@ PG_FUNCTION_INFO_V1(segment_live);
 
 /*
  * SQL: segment_live(customer_ids bigint[], as_of timestamptz, realtime
- * boolean, checked boolean) returns table (customer_id bigint, asked
+ * boolean, attempt integer) returns table (customer_id bigint, asked
  * bigint[], held bigint[])
  */
 Datum
 segment_live(PG_FUNCTION_ARGS)
 {
+	Datum customer_ids = PG_GETARG_DATUM(0);
+	TimestampTz as_of = PG_GETARG_TIMESTAMPTZ(1);
+	int attempt = PG_GETARG_INT32(3);
 	SegmentLive *live =
-		&lives[2 * PG_GETARG_BOOL(3) + (PG_GETARG_BOOL(2) ? 1 : 0)];
+		&lives[(attempt > 0 ? 2 : 0) + (PG_GETARG_BOOL(2) ? 1 : 0)];
 
 	SetSingleFuncCall(fcinfo, 0);
 	/* A field that asks for segments would ask for itself. */
@@ -209,10 +221,10 @@ segment_live(PG_FUNCTION_ARGS)
 	live->busy = true;
 	PG_TRY();
 	{
-		if (!core_cache_usable(&live->cache))
-			live_fill(live);
+		if (attempt > 1 || !core_cache_usable(&live->cache))
+			live_fill(live, as_of, customer_ids);
 		if (live->ids != NULL)
-			live_answer(live, PG_GETARG_TIMESTAMPTZ(1), PG_GETARG_DATUM(0),
+			live_answer(live, as_of, customer_ids,
 						(ReturnSetInfo *) fcinfo->resultinfo);
 	}
 	PG_FINALLY();

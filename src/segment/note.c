@@ -16,6 +16,7 @@
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "segment/note.h"
+#include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/rel.h"
@@ -136,6 +137,14 @@ note_trigger(FunctionCallInfo fcinfo)
 					 errmsg("segment_note takes the names of one or two "
 							"columns of type bigint")));
 	}
+	/* Else who may not write the log could do so by a table of his own. */
+	if (pg_class_aclcheck(core_relation("segment_change"),
+						  data->tg_relation->rd_rel->relowner,
+						  ACL_INSERT) != ACLCHECK_OK)
+		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+						errmsg("the owner of table \"%s\" may not write "
+							   "iaros.segment_change",
+							   RelationGetRelationName(data->tg_relation))));
 	return data;
 }
 
@@ -157,10 +166,14 @@ note_write(const NoteIds *note)
 	Relation log =
 		table_open(core_relation("segment_change"), RowExclusiveLock);
 
-	if (RelationGetDescr(log)->natts != 1)
+	/* Rows are put into the heap and nothing else. */
+	if (log->rd_rel->relkind != RELKIND_RELATION ||
+		RelationGetDescr(log)->natts != 1 || log->rd_rel->relhasindex ||
+		log->rd_rel->relhastriggers)
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 						errmsg("iaros.segment_change was altered"),
-						errdetail("It has the column customer_id alone.")));
+						errdetail("It has the column customer_id alone, no "
+								  "index and no trigger.")));
 	if (note->many)
 		note_insert(log, 0, true);
 	else
@@ -227,15 +240,18 @@ segment_note(PG_FUNCTION_ARGS)
 	if (data->tg_newtable != NULL)
 		note_read(&note, data->tg_trigger, desc, data->tg_newtable);
 	note_compact(&note);
+	note.many = note.many || note.n > NOTE_MAX;
 	if (note.n == 0 && !note.many)
 		PG_RETURN_POINTER(NULL);
 	note_write(&note);
-	if (note.many || !note_realtime())
+	if (note.many)
 		PG_RETURN_POINTER(NULL);
+	/* Who records bookings needs no right on segments. */
 	GetUserIdAndSecContext(&user, &context);
 	SetUserIdAndSecContext(data->tg_relation->rd_rel->relowner,
 						   context | SECURITY_LOCAL_USERID_CHANGE);
-	note_apply(&note);
+	if (note_realtime())
+		note_apply(&note);
 	SetUserIdAndSecContext(user, context);
 	PG_RETURN_POINTER(NULL);
 }

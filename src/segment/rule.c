@@ -638,6 +638,22 @@ tree_field(RuleReader *reader, RuleNode *node)
 	node->fact = tree_field_fact(node);
 }
 
+/*
+ * Returns the column that a condition on another segment reads: its name, or
+ * a hash of one that would be too long for a column.
+ */
+static const char *
+tree_segment_fact(const char *name)
+{
+	const char *fact = psprintf("segment:%s", name);
+
+	if (strlen(fact) < NAMEDATALEN)
+		return fact;
+	return psprintf(
+		"segment:#%016" INT64_MODIFIER "x",
+		hash_bytes_extended((const unsigned char *) name, strlen(name), 0));
+}
+
 /* Reads a condition on events. */
 static void
 tree_event(RuleReader *reader, RuleNode *node)
@@ -679,7 +695,7 @@ tree_node(RuleReader *reader)
 			return node;
 		case RULE_SEGMENT:
 			node->name = tree_text(reader, &length);
-			node->fact = psprintf("segment:%s", node->name);
+			node->fact = tree_segment_fact(node->name);
 			return node;
 		default:
 			break;

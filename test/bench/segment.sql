@@ -7,7 +7,7 @@ SET LOCAL timezone = 'UTC';
 SET LOCAL session_replication_role = replica;
 INSERT INTO iaros.customer (customer_id, kind, source, country, city, birth_date)
 SELECT i, 'known', 'manual', (ARRAY['US', 'GB', 'DE', 'FR'])[1 + i % 4], (ARRAY['New York', 'York', 'Ulm', 'Nice'])[1 + i % 4],
-    date '1950-01-01' + (i * 7919 % 20000)::integer
+    date '1950-01-01' + (i::bigint * 7919 % 20000)::integer
 FROM generate_series(1, :rows) AS i;
 INSERT INTO iaros.profile_stored (customer_id, as_of, due_at, booking_count, booking_count_12m, spend_total, spend_12m, first_booked_at, last_booked_at,
     cabin_top, lead_days_avg, party_size_avg, weekend_share, email_open_90d, search_30d, cart_abandoned_7d)

@@ -117,7 +117,7 @@ BEGIN
     PERFORM pg_temp.differ(number, 'membership', 'SELECT i.id, m.customer_id FROM iaros.segment_membership m, unnest(m.segment_ids) AS i(id) JOIN iaros.segment s ON s.segment_id = i.id AND s.kind = ''dynamic''',
         'SELECT segment_id, customer_id FROM should');
     PERFORM pg_temp.differ(number, 'audience', 'SELECT a.segment_id, i.id FROM iaros.segment_audience a, iaros.audience_ids(a.members) AS i(id)',
-        'SELECT i.id, m.customer_id FROM iaros.segment_membership m, unnest(m.segment_ids) AS i(id)');
+        'SELECT DISTINCT i.id, coalesce(l.master_id, m.customer_id) FROM iaros.segment_membership m LEFT JOIN iaros.customer_alias l USING (customer_id), unnest(m.segment_ids) AS i(id)');
     PERFORM pg_temp.differ(number, 'events',
         'SELECT segment_id, customer_id FROM (SELECT DISTINCT ON (customer_id, segment_id) * FROM iaros.segment_event ORDER BY customer_id, segment_id, segment_event_id DESC) e WHERE entered',
         'SELECT i.id, m.customer_id FROM iaros.segment_membership m, unnest(m.segment_ids) AS i(id)');
