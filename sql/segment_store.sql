@@ -885,7 +885,7 @@ CREATE FUNCTION @extschema@.segment_live(
     realtime boolean,
     attempt integer)
     RETURNS TABLE (customer_id bigint, asked bigint[], held bigint[])
-    LANGUAGE c STABLE STRICT PARALLEL UNSAFE
+    LANGUAGE c STABLE STRICT PARALLEL UNSAFE ROWS 1
     SET search_path = pg_catalog, pg_temp
     AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION @extschema@.segment_live(bigint[], timestamptz, boolean, integer) IS
