@@ -1025,7 +1025,7 @@ BEGIN
         INSERT INTO iaros.segment_event (customer_id, at, segment_id, entered, reason)
         SELECT w.customer_id, segment_member_add.at, target, true, 'member' FROM written w),
     logged AS (
-        INSERT INTO iaros.segment_change (customer_id) SELECT w.customer_id FROM written w)
+        INSERT INTO iaros.segment_change (customer_id, moved) SELECT w.customer_id, true FROM written w)
     SELECT count(*) INTO added FROM written;
     INSERT INTO iaros.segment_confidence AS f (customer_id, segment_id, confidence)
     SELECT DISTINCT ON (1) coalesce(a.master_id, i.id), target, i.confidence
@@ -1077,7 +1077,7 @@ BEGIN
         INSERT INTO iaros.segment_event (customer_id, at, segment_id, entered, reason)
         SELECT w.customer_id, segment_member_remove.at, id, false, 'member' FROM written w),
     logged AS (
-        INSERT INTO iaros.segment_change (customer_id) SELECT w.customer_id FROM written w)
+        INSERT INTO iaros.segment_change (customer_id, moved) SELECT w.customer_id, true FROM written w)
     SELECT count(*) INTO removed FROM written;
     RETURN removed;
 END $$;

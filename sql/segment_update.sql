@@ -99,6 +99,9 @@ BEGIN
         WHERE m.customer_id = ANY (ids)
           -- Who changed after the log was taken was not seen as is now.
           AND m.customer_id NOT IN (SELECT l.customer_id FROM iaros.segment_change l WHERE l.customer_id IS NOT NULL)),
+    skipped AS (
+        INSERT INTO iaros.segment_change (customer_id, moved)
+        SELECT DISTINCT l.customer_id, true FROM iaros.segment_change l WHERE l.customer_id = ANY (ids)),
     written AS (
         UPDATE iaros.segment_membership m
         SET segment_ids = w.after_ids, updated_at = now()
@@ -161,6 +164,7 @@ CREATE FUNCTION @extschema@.segment_changes_take(
     as_of timestamptz,
     OUT anybody boolean,
     OUT noted @extschema@.audience,
+    OUT moved @extschema@.audience,
     OUT due @extschema@.audience)
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
@@ -168,9 +172,10 @@ CREATE FUNCTION @extschema@.segment_changes_take(
 BEGIN
     PERFORM iaros.install_check();
     WITH taken AS (
-        DELETE FROM iaros.segment_change l RETURNING l.customer_id)
-    SELECT coalesce(bool_or(t.customer_id IS NULL), false), coalesce(iaros.audience_agg(x.id), '{}')
-    INTO anybody, noted
+        DELETE FROM iaros.segment_change l RETURNING l.customer_id, l.moved)
+    SELECT coalesce(bool_or(t.customer_id IS NULL), false), coalesce(iaros.audience_agg(x.id), '{}'),
+        coalesce(iaros.audience_agg(x.id) FILTER (WHERE t.moved), '{}')
+    INTO anybody, noted, moved
     FROM taken t
     LEFT JOIN iaros.customer_alias a ON a.customer_id = t.customer_id
     CROSS JOIN LATERAL (VALUES (t.customer_id), (a.master_id)) AS x(id);
@@ -179,7 +184,7 @@ BEGIN
     SELECT coalesce(iaros.audience_merge(t.members), '{}') INTO due FROM taken t;
 END $$;
 COMMENT ON FUNCTION @extschema@.segment_changes_take(timestamptz) IS
-'Takes what segment_change and, up to as_of, segment_due hold, and returns it: customers, and their masters, whose data changed; those whose time has come; whether anybody may have changed. For segment_refresh().';
+'Takes what segment_change and, up to as_of, segment_due hold, and returns it: customers, and their masters, whose data changed; those of them whose membership was written, or left, without their audiences; those whose time has come; whether anybody may have changed. For segment_refresh().';
 
 CREATE FUNCTION @extschema@.segment_audience_store(
     ids bigint[],
@@ -327,7 +332,7 @@ BEGIN
                     part[count(*) FILTER (WHERE NOT anew[n] AND rules[n] IS NOT NULL) OVER upto] END AS after
             FROM generate_subscripts(ids, 1) AS n
             WINDOW upto AS (ORDER BY n)) y) x;
-    moved := iaros.segment_write(candidates OPERATOR(iaros.|) changed, ids, after, as_of, taken.noted, ruled);
+    moved := iaros.segment_write(candidates OPERATOR(iaros.|) taken.moved, ids, after, as_of, taken.noted, ruled);
     PERFORM iaros.segment_audience_store(ids, meanings, after, as_of);
     PERFORM iaros.segment_refresh_static(changed, all_anew, as_of);
     RETURN moved;
@@ -420,7 +425,7 @@ BEGIN
                 ORDER BY w.customer_id, i.id),
             -- The next refresh brings the audiences along.
             logged AS (
-                INSERT INTO iaros.segment_change (customer_id) SELECT w.customer_id FROM written w)
+                INSERT INTO iaros.segment_change (customer_id, moved) SELECT w.customer_id, true FROM written w)
             SELECT count(*) INTO changed FROM written;
             RETURN changed;
         EXCEPTION WHEN OTHERS THEN
@@ -504,10 +509,12 @@ BEGIN
     COMMENT ON COLUMN iaros.segment_audience.meaning IS 'Of the rule as it was run, see segment_compile(); NULL: a static segment, or one that is not enabled or could not be computed since.';
 
     CREATE TABLE iaros.segment_change (
-        customer_id bigint
+        customer_id bigint,
+        moved boolean NOT NULL DEFAULT false
     );
     COMMENT ON TABLE iaros.segment_change IS
         'Log of customers something about whom changed since the last segment_refresh(), as often as it did; NULL: anybody may have changed. Written by triggers (segment_note()), taken by segment_refresh().';
+    COMMENT ON COLUMN iaros.segment_change.moved IS 'The membership was written, or could not be, and the audiences do not say so.';
 
     CREATE TABLE iaros.segment_due (
         due_at timestamptz PRIMARY KEY,

@@ -152,8 +152,9 @@ note_trigger(FunctionCallInfo fcinfo)
 static void
 note_insert(Relation log, int64 id, bool anybody)
 {
-	Datum value = Int64GetDatum(id);
-	HeapTuple tuple = heap_form_tuple(RelationGetDescr(log), &value, &anybody);
+	Datum values[] = {Int64GetDatum(id), BoolGetDatum(false)};
+	bool nulls[] = {anybody, false};
+	HeapTuple tuple = heap_form_tuple(RelationGetDescr(log), values, nulls);
 
 	simple_heap_insert(log, tuple);
 	heap_freetuple(tuple);
@@ -168,12 +169,12 @@ note_write(const NoteIds *note)
 
 	/* Rows are put into the heap and nothing else. */
 	if (log->rd_rel->relkind != RELKIND_RELATION ||
-		RelationGetDescr(log)->natts != 1 || log->rd_rel->relhasindex ||
+		RelationGetDescr(log)->natts != 2 || log->rd_rel->relhasindex ||
 		log->rd_rel->relhastriggers)
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 						errmsg("iaros.segment_change was altered"),
-						errdetail("It has the column customer_id alone, no "
-								  "index and no trigger.")));
+						errdetail("It has the columns customer_id and moved, "
+								  "no index and no trigger.")));
 	if (note->many)
 		note_insert(log, 0, true);
 	else
