@@ -6,6 +6,7 @@
 #include "fmgr.h"
 #include "profile/feature.h"
 #include "profile/profile.h"
+#include "promo/code.h"
 #include "rfm/rfm.h"
 #include "segment/audience.h"
 #include "segment/like.h"
@@ -28,4 +29,5 @@ _PG_init(void)
 	segment_agg_init();
 	segment_init();
 	segment_like_init();
+	promo_init();
 }

@@ -60,6 +60,7 @@ BEGIN
                 WHEN t.typname IN ('rfm_state', 'profile_state', 'audience_set') THEN 'NULL'
                 WHEN t.typname = 'segment_rule' THEN '''{"segment": "x"}'''
                 WHEN t.typname = 'audience' THEN '''{1,2}'''
+                WHEN t.typname = 'promo_code' THEN '''SUMMER20'''
                 ELSE '''x''' END || '::' || t.oid::regtype, ', ' ORDER BY u.n)
              FROM unnest(p.proargtypes::oid[], p.proargnames[1:p.pronargs]) WITH ORDINALITY AS u(typ, name, n)
              JOIN pg_type t ON t.oid = u.typ) AS args
