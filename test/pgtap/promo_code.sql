@@ -81,6 +81,23 @@ SELECT is_empty(
     'all operators agree');
 SELECT is_empty($$SELECT c FROM code WHERE c::text::promo_code::text <> c::text OR normal::promo_code <> c OR promo_code_hash(c) <> promo_code_hash(normal::promo_code)$$, 'the printed and the normal form are read back as the same code');
 
+-- Texts of any ASCII characters are read as an expression in SQL reads them.
+SELECT setseed(0.5);
+CREATE FUNCTION pg_temp.read(typed text) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+    RETURN typed::promo_code::text;
+EXCEPTION WHEN invalid_text_representation OR program_limit_exceeded THEN
+    RETURN SQLSTATE;
+END $$;
+CREATE TEMP TABLE typed AS
+SELECT string_agg(CASE WHEN random() < p THEN chr(1 + (random() * 126)::integer) ELSE substr('abcXYZ0189OIl -._', 1 + (random() * 16)::integer, 1) END, '') AS typed
+FROM unnest('{0,0,0.02,0.3}'::float8[]) WITH ORDINALITY AS u(p, k), generate_series(1, 1000) AS i, generate_series(1, 1 + i % 97) AS j GROUP BY k, i;
+SELECT is_empty(
+    $$SELECT typed FROM typed, LATERAL (SELECT upper(translate(typed, E' -._\t\n\r\x0b\x0c', '')) AS c) AS c
+      WHERE pg_temp.read(typed) <> CASE WHEN c ~ '[^A-Z0-9]' AND length(substring(c FROM '^[A-Z0-9]*')) <= 64 OR c = '' THEN '22P02' WHEN length(c) > 64 THEN '54000' ELSE c END$$,
+    'what is left out, refused and taken');
+SELECT cmp_ok((SELECT count(DISTINCT left(pg_temp.read(typed), 5)) FROM typed), '>', 500::bigint, 'of which there were many kinds');
+
 -- A million codes by the rule of the mission.
 CREATE TEMP TABLE million AS
 SELECT c FROM promo_code_generate('{"prefix": "SUMMER", "suffix": "2024", "length": 8, "includeChecksum": true, "pattern": "ALPHANUMERIC", "excludeAmbiguous": true, "caseInsensitive": true}', 1000000, 11) AS c;
