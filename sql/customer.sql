@@ -136,6 +136,27 @@ END $$;
 COMMENT ON FUNCTION @extschema@.customer_lock(bigint[]) IS
 'Locks the persons behind some customers against other changes of what is derived of them, until the transaction ends, and returns their ids in order: those given and the customers that aliases among them stand for. Rows of customer are locked in the order of customer_id, so that two that lock the same ones do not deadlock; read what depends on them in a later statement. Ids of nobody are returned but hold nothing; NULL elements are left out, NULL gives an empty array. O(customers).';
 
+CREATE FUNCTION @extschema@.customer_lock_family(customer_ids bigint[]) RETURNS bigint
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+DECLARE
+    masters bigint[];
+    locked bigint;
+BEGIN
+    PERFORM iaros.install_check();
+    masters := customer_ids || ARRAY(
+        SELECT a.master_id FROM iaros.customer_alias a WHERE a.customer_id = ANY (customer_ids));
+    PERFORM FROM iaros.customer c
+    WHERE c.customer_id = ANY (masters || ARRAY(
+        SELECT a.customer_id FROM iaros.customer_alias a WHERE a.master_id = ANY (masters)))
+    ORDER BY c.customer_id FOR UPDATE;
+    GET DIAGNOSTICS locked = ROW_COUNT;
+    RETURN locked;
+END $$;
+COMMENT ON FUNCTION @extschema@.customer_lock_family(bigint[]) IS
+'Locks some customers and all who are one person with one of them, in the order of customer_id, until the transaction ends, and returns how many rows that were. For what changes who is whose alias: nobody writes bookings or events for them meanwhile, and two such changes do not deadlock. NULL is nobody. O(customers).';
+
 CREATE FUNCTION @extschema@.customer_recognise(
     alias_id bigint,
     master_id bigint,
@@ -155,12 +176,10 @@ BEGIN
             MESSAGE = format('customer %s cannot be an alias of itself', alias_id),
             HINT = 'Give the visitor first and the customer that was recognised second.';
     END IF;
-    -- Both rows are locked in one order, so that opposite calls cannot
+    -- All rows are locked in one order, so that opposite calls cannot
     -- deadlock and a chain cannot form behind our back.
-    PERFORM FROM iaros.customer c
-    WHERE c.customer_id IN (alias_id, master_id)
-    ORDER BY c.customer_id FOR UPDATE;
-    GET DIAGNOSTICS found_ids = ROW_COUNT;
+    PERFORM iaros.customer_lock_family(ARRAY[alias_id, master_id]);
+    SELECT count(*) INTO found_ids FROM iaros.customer c WHERE c.customer_id IN (alias_id, master_id);
     IF found_ids <> 2 THEN
         RAISE EXCEPTION USING
             ERRCODE = 'foreign_key_violation',
@@ -194,6 +213,7 @@ CREATE FUNCTION @extschema@.customer_separate(alias_id bigint) RETURNS boolean
     AS $$
 BEGIN
     PERFORM iaros.install_check();
+    PERFORM iaros.customer_lock_family(ARRAY[alias_id]);
     DELETE FROM iaros.customer_alias a WHERE a.customer_id = alias_id;
     IF NOT FOUND THEN
         RETURN false;
