@@ -11,53 +11,79 @@
  */
 #include "postgres.h"
 
-#include <math.h>
-
 #include "port/pg_bitutils.h"
 #include "promo/promo.h"
 
 /* Relative error of the sums of a bound, for each promotion. */
 #define BOUND_ERROR 1e-15
 
-/* Tells whether taking a promotion may leave more on some line. */
-static bool
-bound_is_loose(const Promotion *promotion)
-{
-	return promotion->order && promotion->discount.kind == PROMO_FIXED_PRICE;
-}
-
-/* Returns what a promotion that counts units could take of any free ones. */
+/* Returns how many units a promotion discounts at most. */
 static int64
-bound_units(const PromoCase *a, const Promotion *promotion, const int64 *left,
-			const int64 *used)
+bound_get(const Promotion *promotion, int64 free)
 {
 	const PromoDiscount *discount = &promotion->discount;
-	double share = (double) discount->percent / PROMO_WHOLE;
-	double dearest = 0;
+
+	if (discount->kind != PROMO_BUY_X_GET_Y)
+		return Min(discount->get, free);
+	if (discount->buy_of.data == NULL)
+		free = free / (discount->buy + discount->get) * discount->get;
+	return Min(discount->times * discount->get,
+			   free / discount->get * discount->get);
+}
+
+/* Returns how many units a promotion uses at most. */
+static int64
+bound_uses(const Promotion *promotion)
+{
+	const PromoDiscount *discount = &promotion->discount;
+	int64 get = bound_get(promotion, promotion->units);
+
+	if (discount->kind == PROMO_BUY_X_GET_Y)
+		get += get / discount->get * discount->buy;
+	return get;
+}
+
+/*
+ * Returns what a promotion that counts units takes at most when others use up
+ * to so many before: it takes get of the (before + get) cheapest, or of all
+ * when it takes the dearest.
+ */
+static int64
+bound_units(const PromoCase *a, const Promotion *promotion, const int64 *left,
+			const int64 *used, int64 before)
+{
+	const PromoDiscount *discount = &promotion->discount;
+	int64 free = 0;
+	int64 get;
+	int64 skip;
 	double sum = 0;
-	double units = 0;
-	double most;
+	double dearest = 0;
 
 	for (int i = 0; i < promotion->nlines; i++)
+		free += a->cart.lines[promotion->lines[i]].quantity -
+				used[promotion->lines[i]];
+	get = bound_get(promotion, free);
+	skip =
+		discount->kind == PROMO_DEAREST ? free - get : Min(before, free - get);
+	free = get;
+	for (int i = 0; i < promotion->nlines && free > 0; i++)
 	{
-		int at = promotion->lines[i];
+		int at = promotion->lines[promotion->by_price[i]];
 		const PromoLine *line = &a->cart.lines[at];
-		double free = line->quantity - used[at];
-		double price = promotion->initial ? line->price
-										  : (double) left[at] / line->quantity;
+		int64 units = line->quantity - used[at];
+		int64 skipped = Min(units, skip);
 
-		if (free <= 0)
-			continue;
-		units += free;
-		dearest = Max(dearest, price);
-		sum += Min(free * price, left[at]);
+		if (units > 0)
+			dearest = Max(dearest, (double) left[at] / line->quantity);
+		skip -= skipped;
+		units = Min(units - skipped, free);
+		free -= units;
+		sum += (double) units * line->price;
 	}
-	most = discount->kind == PROMO_BUY_X_GET_Y
-			   ? Min(discount->times, floor(units / discount->get)) *
-					 discount->get
-			   : discount->get;
-	sum = Min(sum, most * dearest) * share;
-	sum += 1 + promotion->nlines + sum * 1e-12;
+	if (!promotion->initial)
+		sum = Min(sum, get * dearest + promotion->nlines);
+	sum *= (double) discount->percent / PROMO_WHOLE;
+	sum += 1 + sum * 1e-12;
 	return discount->cap == PROMO_NONE ? (int64) sum
 									   : Min((int64) sum, discount->cap);
 }
@@ -105,35 +131,60 @@ bound_order(const Promotion *promotion, double sum)
 	return -1;
 }
 
-/* Returns how far rounding may be off, on all lines of a promotion. */
+/* Returns how far rounding may be off, on so many lines of a promotion. */
 static double
-bound_slack(const Promotion *promotion)
+bound_slack(const Promotion *promotion, int n)
 {
-	int n = promotion->nlines;
-
-	if (promotion->initial || promo_counts_units(promotion))
-		return 1 + n;
-	return n == 1 ? 0.5 : 0.5 + n / 4.0;
+	if (promo_counts_units(promotion))
+		return 0.5 + n;
+	if (n == 1)
+		return 0.5;
+	return 0.5 + n / (promotion->initial ? 2.0 : 4.0);
 }
 
-/* Takes a promotion without rounding; returns what it takes at most. */
+/*
+ * Makes the price of an order's lines, which may be lower than now when the
+ * promotion is applied, a percentage of what they come to now: it takes no
+ * more of any line then.
+ */
+static double
+bound_price(const Promotion *promotion, double sum, double now)
+{
+	double price = promotion->discount.amount;
+
+	return now > price ? sum * (1 - price / now) : 0;
+}
+
+/* Takes a promotion without rounding; returns how far that may be off. */
 static double
 bound_take(PromoCase *a, const Promotion *promotion, double *left,
-		   const int64 *used)
+		   const int64 *now, const int64 *used)
 {
 	const PromoDiscount *discount = &promotion->discount;
 	double sum = 0;
+	double sum_now = 0;
 	double whole = 0;
 	double taken;
+	int n = 0;
 
 	if (promo_counts_units(promotion))
 		(void) promo_pick(a, promotion, used, a->picked);
 	for (int i = 0; i < promotion->nlines; i++)
 	{
-		sum += left[promotion->lines[i]];
-		whole += bound_line(a, promotion, i, left[promotion->lines[i]]);
+		int at = promotion->lines[i];
+		double part = bound_line(a, promotion, i, left[at]);
+
+		sum += left[at];
+		sum_now += now[at];
+		whole += part;
+		n += part > 0;
 	}
 	taken = bound_order(promotion, sum);
+	if (promotion->order && discount->kind == PROMO_FIXED_PRICE)
+	{
+		taken = bound_price(promotion, sum, sum_now);
+		n = promotion->nlines;
+	}
 	if (taken >= 0)
 		whole = sum;
 	else
@@ -149,7 +200,33 @@ bound_take(PromoCase *a, const Promotion *promotion, double *left,
 
 		*at = Max(*at - part * (taken / whole), 0);
 	}
-	return taken + bound_slack(promotion);
+	return bound_slack(promotion, n);
+}
+
+/* Tells whether a promotion parts an amount over the whole cart. */
+static bool
+bound_is_whole(const PromoCase *a, const Promotion *promotion)
+{
+	return promotion->order && promotion->nlines == a->cart.nlines &&
+		   promotion->discount.kind <= PROMO_FIXED_PRICE;
+}
+
+/* Takes a promotion of the whole cart off what is left at least. */
+static void
+bound_take_whole(const Promotion *promotion, double *sum)
+{
+	const PromoDiscount *discount = &promotion->discount;
+	double taken = bound_order(promotion, *sum);
+
+	if (discount->kind == PROMO_FIXED_PRICE)
+		taken = Max(*sum - discount->amount, 0);
+	else if (taken < 0)
+		taken = *sum * discount->percent / PROMO_WHOLE;
+	if (discount->cap != PROMO_NONE)
+		taken = Min(taken, (double) discount->cap);
+	/* A percentage is rounded, the others are whole. */
+	*sum -= taken + (discount->kind == PROMO_PERCENTAGE ? 0.5 : 0);
+	*sum = Max(*sum, 0);
 }
 
 /* Returns what promotions take in turn, at most. */
@@ -157,20 +234,38 @@ static double
 bound_in_turn(PromoCase *a, PromoBound *bound, const int64 *left,
 			  const int64 *used, uint64 promotions)
 {
-	double result = 0;
+	double before = 0;
+	double slack = 0;
+	double sum = 0;
+	uint64 last = 0;
 
+	/* Of the last ones only the sum matters while they take the whole cart. */
+	for (uint64 rest = promotions; rest != 0;)
+	{
+		int bit = pg_leftmost_one_pos64(rest);
+
+		if (!bound_is_whole(a, a->ordered[bit]))
+			break;
+		rest &= ~(UINT64CONST(1) << bit);
+		last |= UINT64CONST(1) << bit;
+	}
 	for (int i = 0; i < a->cart.nlines; i++)
-		bound->left[i] = left[i];
+		before += bound->left[i] = left[i];
 	bound->work += a->cart.nlines;
-	for (; promotions != 0; promotions &= promotions - 1)
+	for (promotions &= ~last; promotions != 0; promotions &= promotions - 1)
 	{
 		const Promotion *promotion =
 			a->ordered[pg_rightmost_one_pos64(promotions)];
 
-		result += bound_take(a, promotion, bound->left, used);
+		slack += bound_take(a, promotion, bound->left, left, used);
 		bound->work += promotion->nlines;
 	}
-	return result;
+	for (int i = 0; i < a->cart.nlines; i++)
+		sum += bound->left[i];
+	sum = Max(sum - slack, 0);
+	for (; last != 0; last &= last - 1)
+		bound_take_whole(a->ordered[pg_rightmost_one_pos64(last)], &sum);
+	return before - sum;
 }
 
 /*
@@ -182,6 +277,7 @@ bound_each(PromoCase *a, PromoBound *bound, const int64 *left,
 		   const int64 *used, uint64 available, int64 *points)
 {
 	bool first = true;
+	int64 before = 0; /* units that others may use */
 	uint64 in_turn = 0;
 
 	*points = 0;
@@ -194,7 +290,7 @@ bound_each(PromoCase *a, PromoBound *bound, const int64 *left,
 
 		/* Which units are free is known to the first that counts them. */
 		if (units && !first)
-			bound->alone[bit] = bound_units(a, promotion, left, used);
+			bound->alone[bit] = bound_units(a, promotion, left, used, before);
 		else
 		{
 			bound->alone[bit] = promo_amount(a, promotion, left, used, &given);
@@ -203,9 +299,11 @@ bound_each(PromoCase *a, PromoBound *bound, const int64 *left,
 				bound->alone[bit] = promo_points_worth(a, given);
 				*points += bound->alone[bit];
 			}
-			else if (!bound_is_loose(promotion))
+			else
 				in_turn |= UINT64CONST(1) << bit;
 		}
+		if (units)
+			before += bound_uses(promotion);
 		first &= !units;
 		bound->work += promotion->nlines;
 	}

@@ -143,12 +143,14 @@ promo_price(PG_FUNCTION_ARGS)
 	PromoItem policy = promo_item_top(PG_GETARG_JSONB_P(2), "policy");
 	PromoCase a;
 	PromoFound found = {0};
+	uint64 idle;
 
 	call_read(&a, &promotions, &cart, &policy);
 	call_check_qualified(&a);
 	call_check_allowed(&a);
 	for (int i = 0; i < a.nbits; i++)
 		found.best.mask |= UINT64CONST(1) << i;
+	found.best = promo_price_mask(&a, found.best.mask, &idle);
 	PG_RETURN_JSONB_P(promo_result(&a, NULL, &found));
 }
 

@@ -60,6 +60,12 @@ promo_item_top(Jsonb *json, const char *name)
 					  .data = (char *) &json->root,
 					  .length = VARSIZE(json) - VARHDRSZ};
 
+	if (JsonContainerIsScalar(&json->root))
+	{
+		item.entry = json->root.children[0];
+		item.data = (char *) &json->root.children[1];
+		item.length = JBE_OFFLENFLD(item.entry);
+	}
 	return item;
 }
 

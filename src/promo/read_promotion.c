@@ -389,6 +389,21 @@ read_key(const PromoItem *value, int key, int minor_unit,
 			promo_item_choice(value, wholes, lengthof(wholes)) == 1;
 }
 
+/* A discount on units is of item level, others are of order level by rule. */
+static void
+read_level(const PromoItem *item, bool given, Promotion *promotion)
+{
+	if (promotion->discount.kind != PROMO_PER_UNIT &&
+		!promo_counts_units(promotion))
+		return;
+	if (given && promotion->order)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("a discount of kind \"%s\" is of level item",
+							   discount_kinds[promotion->discount.kind]),
+						promo_place(item)));
+	promotion->order = false;
+}
+
 /* Reads a promotion; its item must stay where it is. */
 void
 promo_read_one(const PromoItem *item, const PromoCase *a, Promotion *promotion)
@@ -435,6 +450,7 @@ promo_read_one(const PromoItem *item, const PromoCase *a, Promotion *promotion)
 							 "with these is not stackable.")));
 		promotion->stackable = false;
 	}
+	read_level(item, (given & 1 << KEY_LEVEL) != 0, promotion);
 	promotion->wrong_currency =
 		promotion->currency[0] != '\0' &&
 		strcmp(promotion->currency, a->cart.currency) != 0;

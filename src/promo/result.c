@@ -314,13 +314,13 @@ put_limits(Result *out, const PromoCase *a, const Promotion *promotion,
 static int
 weakest(const PromoCase *a, uint64 mask)
 {
-	const Promotion *found = NULL;
+	const Promotion *found = a->ordered[pg_rightmost_one_pos64(mask)];
 
-	for (; mask != 0; mask &= mask - 1)
+	for (mask &= mask - 1; mask != 0; mask &= mask - 1)
 	{
 		const Promotion *one = a->ordered[pg_rightmost_one_pos64(mask)];
 
-		if (found == NULL || promo_compare_strength(&one, &found) > 0)
+		if (promo_compare_strength(&one, &found) > 0)
 			found = one;
 	}
 	return found->bit;
@@ -349,7 +349,7 @@ put_with_it(Result *out, PromoCase *a, const Promotion *promotion, uint64 mask)
 		return;
 	}
 	begin_reason(out, "not_best");
-	put_money(out, "with_it", set.total);
+	put_money(out, "with_it", set.value);
 	put_ids(out, "without", a, mask & ~kept);
 	put(out, WJB_END_OBJECT);
 }
@@ -400,13 +400,14 @@ promo_result(PromoCase *a, const char *objective, const PromoFound *found)
 	put_money(&out, "discount", a->cart.amount - to_pay);
 	put_money(&out, "to_pay", to_pay);
 	put_number(&out, "points", points);
+	put_money(&out, "points_worth", found->best.value - found->best.total);
 	if (a->cart.cost != PROMO_NONE)
 		put_money(&out, "margin", to_pay - a->cart.cost);
 	if (objective != NULL)
 	{
 		put_field(&out, "objective", objective);
 		if (found->second.found)
-			put_money(&out, "second_best", found->second.total);
+			put_money(&out, "second_best", found->second.value);
 		else
 			put_null(&out, "second_best");
 		put_left_out(&out, a, found->best.mask, room);
