@@ -43,6 +43,45 @@ bound_uses(const Promotion *promotion)
 	return get;
 }
 
+/* Returns how many units some promotions use at most. */
+static int64
+bound_uses_of(const PromoCase *a, uint64 promotions)
+{
+	int64 uses = 0;
+
+	for (; promotions != 0; promotions &= promotions - 1)
+		uses += bound_uses(a->ordered[pg_rightmost_one_pos64(promotions)]);
+	return uses;
+}
+
+/* Finds which promotions that count units share lines with each other. */
+void
+promo_bound_rivals(const PromoCase *a, PromoBound *bound)
+{
+	uint64 *lines = palloc0(Max(a->cart.nlines, 1) * sizeof(uint64));
+
+	memset(bound->rivals, 0, sizeof(bound->rivals));
+	for (int pass = 0; pass < 2; pass++)
+		for (int bit = 0; bit < a->nbits; bit++)
+		{
+			const Promotion *one = a->ordered[bit];
+
+			if (!promo_counts_units(one))
+				continue;
+			for (int i = 0; i < one->nlines + one->nbuy; i++)
+			{
+				int line = i < one->nlines ? one->lines[i]
+										   : one->buy_lines[i - one->nlines];
+
+				if (pass == 0)
+					lines[line] |= UINT64CONST(1) << bit;
+				else
+					bound->rivals[bit] |= lines[line];
+			}
+		}
+	pfree(lines);
+}
+
 /*
  * Returns what a promotion that counts units takes at most when others use up
  * to so many before: it takes get of the (before + get) cheapest, or of all
@@ -268,6 +307,233 @@ bound_in_turn(PromoCase *a, PromoBound *bound, const int64 *left,
 	return before - sum;
 }
 
+/* Returns what leaving out all but one of each clique costs at least. */
+static double
+bound_left_out(const uint64 *cliques, int n, uint64 which, const double *adds)
+{
+	double sum = 0;
+
+	for (int i = 0; i < n; i++)
+	{
+		double most = 0;
+
+		for (uint64 rest = cliques[i] & which; rest != 0; rest &= rest - 1)
+		{
+			int bit = pg_rightmost_one_pos64(rest);
+
+			sum += adds[bit];
+			most = Max(most, adds[bit]);
+		}
+		sum -= most;
+	}
+	return sum;
+}
+
+/*
+ * Finds the slope by which a promotion makes a line shorter when it is taken
+ * as a line's own affair: what it leaves is convex in what is there, and no
+ * less than it leaves in truth. False when it cannot be.
+ */
+static bool
+bound_is_convex(PromoCase *a, const Promotion *promotion, int64 alone)
+{
+	const PromoDiscount *discount = &promotion->discount;
+
+	if (discount->cap != PROMO_NONE && alone >= discount->cap &&
+		promotion->nlines > 1)
+		return false;
+	if (!promotion->order || discount->kind == PROMO_FIXED_PRICE)
+		return true;
+	return discount->kind == PROMO_PERCENTAGE && !promotion->initial;
+}
+
+/* Takes a promotion of one line off what is left of it; sets the slope. */
+static double
+bound_step(const PromoCase *a, const Promotion *promotion, int i, double left,
+		   double now, double sum_now, double *slope)
+{
+	const PromoDiscount *discount = &promotion->discount;
+	const PromoLine *line = &a->cart.lines[promotion->lines[i]];
+	double part;
+
+	if (discount->kind == PROMO_FIXED_PRICE)
+	{
+		double price = discount->amount;
+
+		if (!promotion->order)
+		{
+			price *= line->quantity;
+			sum_now = now;
+		}
+		*slope = sum_now > price ? price / sum_now : 1;
+		part = left * (1 - *slope);
+	}
+	else
+	{
+		part = bound_line(a, promotion, i, left);
+		if (promotion->initial || discount->kind == PROMO_FIXED_AMOUNT ||
+			discount->kind == PROMO_PER_UNIT)
+			*slope = part < left ? 1 : 0;
+		else
+			*slope = left > 0 ? 1 - part / left : 0;
+	}
+	if (discount->cap != PROMO_NONE && part > discount->cap)
+	{
+		part = discount->cap;
+		*slope = 1;
+	}
+	return part;
+}
+
+/* Takes a promotion line by line; returns how far rounding may be off. */
+static double
+bound_steps(PromoCase *a, PromoBound *bound, const Promotion *promotion,
+			const int64 *now, const int64 *used, BoundStep *steps)
+{
+	double sum_now = 0;
+	int n = 0;
+
+	if (promo_counts_units(promotion))
+		(void) promo_pick(a, promotion, used, a->picked);
+	if (promotion->order)
+		for (int i = 0; i < promotion->nlines; i++)
+			sum_now += now[promotion->lines[i]];
+	for (int i = 0; i < promotion->nlines; i++)
+	{
+		double *left = &bound->left[promotion->lines[i]];
+
+		steps[i].taken =
+			bound_step(a, promotion, i, *left, now[promotion->lines[i]],
+					   sum_now, &steps[i].slope);
+		*left = Max(*left - steps[i].taken, 0);
+		n += steps[i].taken > 0;
+	}
+	return n > 0 ? bound_slack(promotion, n) : 0;
+}
+
+/* Takes a promotion of the whole cart; sets how the sum's slope changes. */
+static double
+bound_step_whole(const Promotion *promotion, double now, double *sum,
+				 double *slope)
+{
+	const PromoDiscount *discount = &promotion->discount;
+	double taken = bound_order(promotion, *sum);
+
+	if (discount->kind == PROMO_FIXED_PRICE)
+	{
+		*slope = now > discount->amount ? discount->amount / now : 1;
+		taken = *sum * (1 - *slope);
+	}
+	else if (taken >= 0)
+		*slope = taken < *sum ? 1 : 0;
+	else
+	{
+		*slope = 1 - (double) discount->percent / PROMO_WHOLE;
+		taken = *sum * (1 - *slope);
+	}
+	if (discount->cap != PROMO_NONE && taken > discount->cap)
+	{
+		taken = discount->cap;
+		*slope = 1;
+	}
+	*sum = Max(*sum - taken, 0);
+	return taken;
+}
+
+/*
+ * Finds which promotions bound_convex() can take: line by line, and, last of
+ * all, off the sum.
+ */
+static uint64
+bound_convex_ones(PromoCase *a, const PromoBound *bound, uint64 in_turn,
+				  uint64 *last)
+{
+	uint64 lines = 0;
+
+	*last = 0;
+	for (uint64 rest = in_turn; rest != 0;)
+	{
+		int bit = pg_leftmost_one_pos64(rest);
+		uint64 mask = UINT64CONST(1) << bit;
+		const Promotion *promotion = a->ordered[bit];
+
+		rest &= ~mask;
+		if (lines == 0 && bound_is_whole(a, promotion))
+			*last |= mask;
+		else if (bound_is_convex(a, promotion, bound->alone[bit]))
+			lines |= mask;
+	}
+	return lines;
+}
+
+/*
+ * Takes promotions in turn and returns what they take at most when only one
+ * of each clique is taken. What is left is convex in what was there, so one
+ * more promotion counts for less the more there are: leaving one out costs at
+ * least what it adds to all others. That is found going back, from what it
+ * takes and the slopes of those after it.
+ */
+static double
+bound_convex(PromoCase *a, PromoBound *bound, const int64 *left,
+			 const int64 *used, uint64 lines, uint64 last,
+			 const uint64 *cliques, int n)
+{
+	double before = 0;
+	double slack = 0;
+	double sum = 0;
+	double slope = 1;
+	double adds[PROMO_SEARCH_MAX];
+	double slopes[PROMO_SEARCH_MAX];
+	BoundStep *steps = bound->steps;
+
+	for (int i = 0; i < a->cart.nlines; i++)
+		before += bound->left[i] = left[i];
+	for (uint64 rest = lines; rest != 0; rest &= rest - 1)
+	{
+		const Promotion *promotion = a->ordered[pg_rightmost_one_pos64(rest)];
+
+		slack += bound_steps(a, bound, promotion, left, used, steps);
+		steps += promotion->nlines;
+		bound->work += 2 * promotion->nlines;
+	}
+	for (int i = 0; i < a->cart.nlines; i++)
+		sum += bound->left[i];
+	for (uint64 rest = last; rest != 0; rest &= rest - 1)
+	{
+		int bit = pg_rightmost_one_pos64(rest);
+
+		adds[bit] =
+			bound_step_whole(a->ordered[bit], before, &sum, &slopes[bit]);
+		slack += 0.5;
+	}
+	for (uint64 rest = last; rest != 0;)
+	{
+		int bit = pg_leftmost_one_pos64(rest);
+
+		rest &= ~(UINT64CONST(1) << bit);
+		adds[bit] *= slope;
+		slope *= slopes[bit];
+	}
+	for (int i = 0; i < a->cart.nlines; i++)
+		bound->left[i] = slope;
+	for (uint64 rest = lines; rest != 0;)
+	{
+		int bit = pg_leftmost_one_pos64(rest);
+		const Promotion *promotion = a->ordered[bit];
+
+		rest &= ~(UINT64CONST(1) << bit);
+		steps -= promotion->nlines;
+		adds[bit] = 0;
+		for (int i = 0; i < promotion->nlines; i++)
+		{
+			adds[bit] += steps[i].taken * bound->left[promotion->lines[i]];
+			bound->left[promotion->lines[i]] *= steps[i].slope;
+		}
+	}
+	return before - sum + slack -
+		   bound_left_out(cliques, n, lines | last, adds);
+}
+
 /*
  * Finds what each available promotion takes now, at most, and which of them
  * can be taken in turn.
@@ -276,8 +542,7 @@ static uint64
 bound_each(PromoCase *a, PromoBound *bound, const int64 *left,
 		   const int64 *used, uint64 available, int64 *points)
 {
-	bool first = true;
-	int64 before = 0; /* units that others may use */
+	uint64 all = available;
 	uint64 in_turn = 0;
 
 	*points = 0;
@@ -285,12 +550,13 @@ bound_each(PromoCase *a, PromoBound *bound, const int64 *left,
 	{
 		int bit = pg_rightmost_one_pos64(available);
 		const Promotion *promotion = a->ordered[bit];
-		bool units = promo_counts_units(promotion);
+		/* Others that may use units of the same lines before. */
+		uint64 others = bound->rivals[bit] & all & ~available;
 		int64 given;
 
-		/* Which units are free is known to the first that counts them. */
-		if (units && !first)
-			bound->alone[bit] = bound_units(a, promotion, left, used, before);
+		if (others != 0)
+			bound->alone[bit] = bound_units(a, promotion, left, used,
+											bound_uses_of(a, others));
 		else
 		{
 			bound->alone[bit] = promo_amount(a, promotion, left, used, &given);
@@ -302,12 +568,20 @@ bound_each(PromoCase *a, PromoBound *bound, const int64 *left,
 			else
 				in_turn |= UINT64CONST(1) << bit;
 		}
-		if (units)
-			before += bound_uses(promotion);
-		first &= !units;
 		bound->work += promotion->nlines;
 	}
 	return in_turn;
+}
+
+/* Returns the most that one of some promotions takes now. */
+static int64
+bound_most(const PromoBound *bound, uint64 promotions)
+{
+	int64 most = 0;
+
+	for (; promotions != 0; promotions &= promotions - 1)
+		most = Max(most, bound->alone[pg_rightmost_one_pos64(promotions)]);
+	return most;
 }
 
 /* Returns the sum of the count largest of some amounts. */
@@ -349,7 +623,8 @@ promo_bound(PromoCase *a, PromoBound *bound, const int64 *left,
 	int64 sum = 0;
 	int64 most = 0;
 	int64 result;
-	uint64 single = 0;
+	uint64 lines;
+	uint64 last;
 	uint64 in_turn = bound_each(a, bound, left, used, available, &points);
 	double error = 1e-3;
 
@@ -373,28 +648,20 @@ promo_bound(PromoCase *a, PromoBound *bound, const int64 *left,
 		most += left[i];
 	error += (double) most * (a->nbits + 8) * BOUND_ERROR;
 	most = Min(most, room) + points;
-	for (int i = 0; i < n; i++)
-	{
-		if ((cliques[i] & (cliques[i] - 1)) != 0 ||
-			(cliques[i] & in_turn) == 0)
-			continue;
-		single |= cliques[i];
-	}
 	result = Min(most, bound_largest(largest, n, count));
 	if (result <= enough)
 		return result;
-	if (single != 0)
+	lines = bound_convex_ones(a, bound, in_turn, &last);
+	if ((lines | last) != 0)
 	{
-		double others = 0;
+		double others =
+			bound_convex(a, bound, left, used, lines, last, cliques, n);
 
 		for (int i = 0; i < n; i++)
-			others += largest[i];
-		for (uint64 rest = single; rest != 0; rest &= rest - 1)
-			others -= bound->alone[pg_rightmost_one_pos64(rest)];
-		others += bound_in_turn(a, bound, left, used, single);
+			others += bound_most(bound, cliques[i] & ~(lines | last));
 		result = Min(result, (int64) (others + error));
 	}
-	if (result > enough && in_turn != single)
+	if (result > enough)
 	{
 		double others = sum;
 

@@ -256,13 +256,22 @@ extern int promo_compare_strength(const void *a, const void *b);
 extern PromoSet promo_price_mask(PromoCase *a, uint64 mask, uint64 *idle);
 
 /* bound.c */
+typedef struct BoundStep
+{
+	double taken; /* off a line */
+	double slope; /* of what is left in what was there */
+} BoundStep;
+
 typedef struct PromoBound
 {
-	double *left; /* scratch, one a line */
+	BoundStep *steps; /* scratch, one a line of each promotion */
+	double *left;     /* scratch, one a line */
 	int64 alone[PROMO_SEARCH_MAX];
-	uint64 work; /* lines looked at */
+	uint64 rivals[PROMO_SEARCH_MAX]; /* that count units of the same lines */
+	uint64 work;                     /* lines looked at */
 } PromoBound;
 
+extern void promo_bound_rivals(const PromoCase *a, PromoBound *bound);
 extern int64 promo_bound(PromoCase *a, PromoBound *bound, const int64 *left,
 						 const int64 *used, uint64 available, int count,
 						 int64 room, int64 enough);

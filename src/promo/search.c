@@ -299,6 +299,17 @@ search_alone(PromoCase *a)
 	}
 }
 
+/* Returns how many lines all promotions have. */
+static Size
+search_steps(const PromoCase *a)
+{
+	Size steps = 0;
+
+	for (int i = 0; i < a->nbits; i++)
+		steps += a->ordered[i]->nlines;
+	return steps;
+}
+
 /* Finds the best set by an objective, and the second best if there is one. */
 void
 promo_search(PromoCase *a, PromoObjective objective, PromoFound *found)
@@ -319,6 +330,8 @@ promo_search(PromoCase *a, PromoObjective objective, PromoFound *found)
 	search.used = a->with_units ? palloc(depth * nlines * sizeof(int64))
 								: palloc0(2 * nlines * sizeof(int64));
 	search.bound.left = palloc(nlines * sizeof(double));
+	search.bound.steps = palloc((search_steps(a) + 1) * sizeof(BoundStep));
+	promo_bound_rivals(a, &search.bound);
 	if (objective == PROMO_CUSTOMER)
 		search_note(found, search_greedy(a, compare_alone));
 	search_node(&search, search_start(a, search.left, search.used));
