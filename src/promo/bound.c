@@ -330,21 +330,70 @@ bound_left_out(const uint64 *cliques, int n, uint64 which, const double *adds)
 }
 
 /*
- * Finds the slope by which a promotion makes a line shorter when it is taken
- * as a line's own affair: what it leaves is convex in what is there, and no
- * less than it leaves in truth. False when it cannot be.
+ * Tells whether what a promotion takes off one line depends on what is left
+ * of others.
  */
 static bool
-bound_is_convex(PromoCase *a, const Promotion *promotion, int64 alone)
+bound_is_coupled(const Promotion *promotion, int64 alone)
 {
 	const PromoDiscount *discount = &promotion->discount;
 
-	if (discount->cap != PROMO_NONE && alone >= discount->cap &&
-		promotion->nlines > 1)
+	if (promotion->nlines == 1)
 		return false;
-	if (!promotion->order || discount->kind == PROMO_FIXED_PRICE)
+	if (discount->cap != PROMO_NONE && alone >= discount->cap)
 		return true;
-	return discount->kind == PROMO_PERCENTAGE && !promotion->initial;
+	return promotion->order &&
+		   (discount->kind == PROMO_FIXED_AMOUNT ||
+			(discount->kind == PROMO_PERCENTAGE && promotion->initial));
+}
+
+/*
+ * Returns the least part of a change in what is there that a coupled
+ * promotion leaves, on all its lines together.
+ */
+static double
+bound_coupled_slope(const PromoCase *a, const Promotion *promotion,
+					const double *left, const BoundStep *steps)
+{
+	const PromoDiscount *discount = &promotion->discount;
+
+	if (discount->kind == PROMO_FIXED_PRICE)
+		return 0;
+	if (!promotion->initial &&
+		(discount->kind == PROMO_PERCENTAGE || promo_counts_units(promotion)))
+		return 1 - (double) discount->percent / PROMO_WHOLE;
+	for (int i = 0; i < promotion->nlines; i++)
+	{
+		int at = promotion->lines[i];
+
+		/* Taken until nothing is left: more there leaves no more. */
+		if (steps[i].taken > 0 && left[at] <= 0)
+			return 0;
+		if (!promotion->order &&
+			bound_line(a, promotion, i, left[at] + steps[i].taken) >=
+				left[at] + steps[i].taken)
+			return 0;
+	}
+	return 1;
+}
+
+/* Takes a coupled promotion; returns how far rounding may be off. */
+static double
+bound_coupled(PromoCase *a, PromoBound *bound, const Promotion *promotion,
+			  const int64 *now, const int64 *used, BoundStep *steps)
+{
+	double slack;
+
+	for (int i = 0; i < promotion->nlines; i++)
+	{
+		steps[i].taken = bound->left[promotion->lines[i]];
+		steps[i].slope = 0;
+	}
+	slack = bound_take(a, promotion, bound->left, now, used);
+	for (int i = 0; i < promotion->nlines; i++)
+		steps[i].taken -= bound->left[promotion->lines[i]];
+	steps[0].slope = bound_coupled_slope(a, promotion, bound->left, steps);
+	return slack;
 }
 
 /* Takes a promotion of one line off what is left of it; sets the slope. */
@@ -441,12 +490,11 @@ bound_step_whole(const Promotion *promotion, double now, double *sum,
 }
 
 /*
- * Finds which promotions bound_convex() can take: line by line, and, last of
- * all, off the sum.
+ * Parts promotions into those to be taken line by line and those that, last
+ * of all, can be taken off the sum.
  */
 static uint64
-bound_convex_ones(PromoCase *a, const PromoBound *bound, uint64 in_turn,
-				  uint64 *last)
+bound_split(const PromoCase *a, uint64 in_turn, uint64 *last)
 {
 	uint64 lines = 0;
 
@@ -460,10 +508,38 @@ bound_convex_ones(PromoCase *a, const PromoBound *bound, uint64 in_turn,
 		rest &= ~mask;
 		if (lines == 0 && bound_is_whole(a, promotion))
 			*last |= mask;
-		else if (bound_is_convex(a, promotion, bound->alone[bit]))
+		else
 			lines |= mask;
 	}
 	return lines;
+}
+
+/*
+ * Goes back over a promotion: changes the slopes of its lines to what they
+ * are before it, and returns what it adds at least.
+ */
+static double
+bound_back(const Promotion *promotion, const BoundStep *steps, double *slopes,
+		   bool coupled)
+{
+	double adds = 0;
+	double taken = 0;
+	double least = 1;
+
+	for (int i = 0; i < promotion->nlines; i++)
+	{
+		double *slope = &slopes[promotion->lines[i]];
+
+		adds += steps[i].taken * *slope;
+		taken += steps[i].taken;
+		least = Min(least, *slope);
+		*slope *= steps[i].slope;
+	}
+	if (!coupled)
+		return adds;
+	for (int i = 0; i < promotion->nlines; i++)
+		slopes[promotion->lines[i]] = least * steps[0].slope;
+	return taken * least;
 }
 
 /*
@@ -492,7 +568,10 @@ bound_convex(PromoCase *a, PromoBound *bound, const int64 *left,
 	{
 		const Promotion *promotion = a->ordered[pg_rightmost_one_pos64(rest)];
 
-		slack += bound_steps(a, bound, promotion, left, used, steps);
+		slack += bound_is_coupled(promotion,
+								  bound->alone[pg_rightmost_one_pos64(rest)])
+					 ? bound_coupled(a, bound, promotion, left, used, steps)
+					 : bound_steps(a, bound, promotion, left, used, steps);
 		steps += promotion->nlines;
 		bound->work += 2 * promotion->nlines;
 	}
@@ -523,12 +602,8 @@ bound_convex(PromoCase *a, PromoBound *bound, const int64 *left,
 
 		rest &= ~(UINT64CONST(1) << bit);
 		steps -= promotion->nlines;
-		adds[bit] = 0;
-		for (int i = 0; i < promotion->nlines; i++)
-		{
-			adds[bit] += steps[i].taken * bound->left[promotion->lines[i]];
-			bound->left[promotion->lines[i]] *= steps[i].slope;
-		}
+		adds[bit] = bound_back(promotion, steps, bound->left,
+							   bound_is_coupled(promotion, bound->alone[bit]));
 	}
 	return before - sum + slack -
 		   bound_left_out(cliques, n, lines | last, adds);
@@ -651,7 +726,7 @@ promo_bound(PromoCase *a, PromoBound *bound, const int64 *left,
 	result = Min(most, bound_largest(largest, n, count));
 	if (result <= enough)
 		return result;
-	lines = bound_convex_ones(a, bound, in_turn, &last);
+	lines = bound_split(a, in_turn, &last);
 	if ((lines | last) != 0)
 	{
 		double others =
