@@ -307,26 +307,78 @@ bound_in_turn(PromoCase *a, PromoBound *bound, const int64 *left,
 	return before - sum;
 }
 
-/* Returns what leaving out all but one of each clique costs at least. */
+/*
+ * Returns the most that promotions of which none exclude each other weigh:
+ * weights are taken off by cliques, of each of which one can be had. Uses up
+ * the weights.
+ */
 static double
-bound_left_out(const uint64 *cliques, int n, uint64 which, const double *adds)
+bound_cover(const PromoCase *a, uint64 promotions, double *weights)
 {
 	double sum = 0;
 
-	for (int i = 0; i < n; i++)
+	while (promotions != 0)
 	{
-		double most = 0;
+		int bit = pg_rightmost_one_pos64(promotions);
+		uint64 clique = UINT64CONST(1) << bit;
+		uint64 others = a->conflicts[bit] & promotions;
+		double least = weights[bit];
 
-		for (uint64 rest = cliques[i] & which; rest != 0; rest &= rest - 1)
+		while (others != 0)
+		{
+			int other = pg_rightmost_one_pos64(others);
+
+			clique |= UINT64CONST(1) << other;
+			others &= a->conflicts[other];
+			least = Min(least, weights[other]);
+		}
+		sum += least;
+		for (; clique != 0; clique &= clique - 1)
+		{
+			int one = pg_rightmost_one_pos64(clique);
+
+			weights[one] -= least;
+			if (weights[one] <= 0)
+				promotions &= ~(UINT64CONST(1) << one);
+		}
+	}
+	return sum;
+}
+
+/* Returns the sum of the count largest weights. */
+static double
+bound_heaviest(uint64 promotions, const double *weights, int count)
+{
+	double sum = 0;
+
+	for (; promotions != 0 && count > 0; count--)
+	{
+		int heaviest = pg_rightmost_one_pos64(promotions);
+
+		for (uint64 rest = promotions; rest != 0; rest &= rest - 1)
 		{
 			int bit = pg_rightmost_one_pos64(rest);
 
-			sum += adds[bit];
-			most = Max(most, adds[bit]);
+			if (weights[bit] > weights[heaviest])
+				heaviest = bit;
 		}
-		sum -= most;
+		sum += weights[heaviest];
+		promotions &= ~(UINT64CONST(1) << heaviest);
 	}
 	return sum;
+}
+
+/* Returns the most that count promotions weigh that may be combined. */
+static double
+bound_weight(const PromoCase *a, uint64 promotions, double *weights, int count)
+{
+	double most = -1;
+	double cover;
+
+	if (count < pg_popcount64(promotions))
+		most = bound_heaviest(promotions, weights, count);
+	cover = bound_cover(a, promotions, weights);
+	return most >= 0 ? Min(most, cover) : cover;
 }
 
 /*
@@ -543,22 +595,20 @@ bound_back(const Promotion *promotion, const BoundStep *steps, double *slopes,
 }
 
 /*
- * Takes promotions in turn and returns what they take at most when only one
- * of each clique is taken. What is left is convex in what was there, so one
- * more promotion counts for less the more there are: leaving one out costs at
- * least what it adds to all others. That is found going back, from what it
- * takes and the slopes of those after it.
+ * Takes promotions in turn; what they take at most is the result and, of
+ * those that are taken in truth, what each adds to all others. What is left is
+ * convex in what was there, so one more promotion counts for less the more
+ * there are: leaving one out costs at least what it adds to all others. That
+ * is found going back, from what it takes and the slopes of those after it.
  */
 static double
 bound_convex(PromoCase *a, PromoBound *bound, const int64 *left,
-			 const int64 *used, uint64 lines, uint64 last,
-			 const uint64 *cliques, int n)
+			 const int64 *used, uint64 lines, uint64 last, double *adds)
 {
 	double before = 0;
 	double slack = 0;
 	double sum = 0;
 	double slope = 1;
-	double adds[PROMO_SEARCH_MAX];
 	double slopes[PROMO_SEARCH_MAX];
 	BoundStep *steps = bound->steps;
 
@@ -605,8 +655,9 @@ bound_convex(PromoCase *a, PromoBound *bound, const int64 *left,
 		adds[bit] = bound_back(promotion, steps, bound->left,
 							   bound_is_coupled(promotion, bound->alone[bit]));
 	}
-	return before - sum + slack -
-		   bound_left_out(cliques, n, lines | last, adds);
+	for (uint64 rest = lines | last; rest != 0; rest &= rest - 1)
+		sum += adds[pg_rightmost_one_pos64(rest)];
+	return before - sum + slack;
 }
 
 /*
@@ -646,17 +697,6 @@ bound_each(PromoCase *a, PromoBound *bound, const int64 *left,
 		bound->work += promotion->nlines;
 	}
 	return in_turn;
-}
-
-/* Returns the most that one of some promotions takes now. */
-static int64
-bound_most(const PromoBound *bound, uint64 promotions)
-{
-	int64 most = 0;
-
-	for (; promotions != 0; promotions &= promotions - 1)
-		most = Max(most, bound->alone[pg_rightmost_one_pos64(promotions)]);
-	return most;
 }
 
 /* Returns the sum of the count largest of some amounts. */
@@ -729,11 +769,18 @@ promo_bound(PromoCase *a, PromoBound *bound, const int64 *left,
 	lines = bound_split(a, in_turn, &last);
 	if ((lines | last) != 0)
 	{
+		double weights[PROMO_SEARCH_MAX];
 		double others =
-			bound_convex(a, bound, left, used, lines, last, cliques, n);
+			bound_convex(a, bound, left, used, lines, last, weights);
 
-		for (int i = 0; i < n; i++)
-			others += bound_most(bound, cliques[i] & ~(lines | last));
+		for (uint64 rest = available & ~(lines | last); rest != 0;
+			 rest &= rest - 1)
+		{
+			int bit = pg_rightmost_one_pos64(rest);
+
+			weights[bit] = bound->alone[bit];
+		}
+		others += bound_weight(a, available, weights, count);
 		result = Min(result, (int64) (others + error));
 	}
 	if (result > enough)
