@@ -609,7 +609,7 @@ bound_convex(PromoCase *a, PromoBound *bound, const int64 *left,
 	double slack = 0;
 	double sum = 0;
 	double slope = 1;
-	double slopes[PROMO_SEARCH_MAX];
+	double slopes[PROMO_SEARCH_MAX] = {0};
 	BoundStep *steps = bound->steps;
 
 	for (int i = 0; i < a->cart.nlines; i++)
