@@ -138,9 +138,8 @@ bound_line(const PromoCase *a, const Promotion *promotion, int i, double left)
 	switch (discount->kind)
 	{
 		case PROMO_PERCENTAGE:
-			return promotion->initial && !promotion->order
-					   ? Min(line->amount * share, left)
-					   : left * share;
+			return promotion->initial ? Min(line->amount * share, left)
+									  : left * share;
 		case PROMO_FIXED_AMOUNT:
 			return Min((double) discount->amount, left);
 		case PROMO_FIXED_PRICE:

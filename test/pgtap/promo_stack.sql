@@ -9,7 +9,10 @@ SET LOCAL search_path TO iaros, public;
 
 CREATE TEMP TABLE sample AS
 SELECT i, pg_temp.promotions(1 + i % 6, (ARRAY[0, 0.1, 0.3])[1 + i % 3]) AS promotions, pg_temp.cart(1 + pg_temp.pick(5)) AS cart, pg_temp.policy() AS policy
-FROM generate_series(1, 1500) AS i;
+FROM generate_series(1, 1200) AS i
+UNION ALL
+SELECT i, pg_temp.promotions(8 + i % 4, 0.2), pg_temp.cart(1 + pg_temp.pick(5)), pg_temp.policy() - 'max_promotions'
+FROM generate_series(1201, 1300) AS i;
 CREATE TEMP TABLE found AS
 SELECT s.i, o.objective, promo_best_set(s.promotions, s.cart, o.objective, s.policy) AS r
 FROM sample s CROSS JOIN unnest('{customer,margin,priority}'::text[]) AS o(objective);
