@@ -442,7 +442,7 @@ BEGIN
     -- The last value within the share, counted from the end that is asked for.
     EXECUTE (
         SELECT format('SELECT ARRAY[%s] FROM (%s) s',
-            string_agg(format(CASE
+            string_agg(format('coalesce(' || CASE
                 -- Numbers that a rule can hold, rounded so that the last one is in.
                 WHEN f.kind = 'number' AND f.unit IS NULL THEN 'to_jsonb(%4$s(1e9 * percentile_disc(%2$s) WITHIN GROUP (ORDER BY s.%1$I::numeric %3$s)
                     FILTER (WHERE s.%1$I::numeric > -999999999999999 AND s.%1$I::numeric < 999999999999999)) / 1e9)'
@@ -451,7 +451,7 @@ BEGIN
                     THEN to_jsonb(to_char(percentile_disc(%2$s) WITHIN GROUP (ORDER BY s.%1$I %3$s)
                         FILTER (WHERE s.%1$I BETWEEN ''1900-01-01'' AND ''2199-12-31''), ''YYYY-MM-DD''))
                     ELSE to_jsonb(to_char(percentile_disc(%2$s) WITHIN GROUP (ORDER BY s.%1$I %3$s)
-                        FILTER (WHERE s.%1$I BETWEEN ''1900-01-01'' AND ''2199-12-31'')::timestamptz AT TIME ZONE ''UTC'', ''YYYY-MM-DD"T"HH24:MI:SS.US"Z"'')) END' END,
+                        FILTER (WHERE s.%1$I BETWEEN ''1900-01-01'' AND ''2199-12-31'')::timestamptz AT TIME ZONE ''UTC'', ''YYYY-MM-DD"T"HH24:MI:SS.US"Z"'')) END' END || ', ''null'')',
                 d.definition ->> 'field', (d.definition ->> 'value')::numeric / 100,
                 CASE d.definition ->> 'operator' WHEN 'TOP' THEN 'DESC' END,
                 CASE d.definition ->> 'operator' WHEN 'TOP' THEN 'floor' ELSE 'ceil' END), ', ' ORDER BY d.n),

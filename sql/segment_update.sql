@@ -6,8 +6,7 @@
 CREATE FUNCTION @extschema@.segment_evaluate(
     rules @extschema@.segment_rule[],
     as_of timestamptz,
-    customer_ids bigint[],
-    due boolean)
+    customer_ids bigint[])
     RETURNS @extschema@.audience[]
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
@@ -23,7 +22,7 @@ BEGIN
     WITH scanned AS MATERIALIZED (
         SELECT x.rule, x.due_at, x.members
         FROM iaros.segment_scan(rules, iaros.segment_source_sql(rules, as_of, customer_ids), 'customer_id', as_of,
-            iaros.setting_get('brand_time_zone'), due) x),
+            iaros.setting_get('brand_time_zone'), true) x),
     kept AS (
         INSERT INTO iaros.segment_due AS d (due_at, members)
         SELECT s.due_at, s.members FROM scanned s WHERE s.rule IS NULL
@@ -31,8 +30,8 @@ BEGIN
     SELECT array_agg(s.members ORDER BY s.rule) INTO found FROM scanned s WHERE s.rule IS NOT NULL;
     RETURN found;
 END $$;
-COMMENT ON FUNCTION @extschema@.segment_evaluate(@extschema@.segment_rule[], timestamptz, bigint[], boolean) IS
-'Returns for each rule, as it is run, the audience for which it holds as of a time, among customer_ids or among all when that is NULL; with due it also notes in segment_due when each customer has to be looked at again. One scan.';
+COMMENT ON FUNCTION @extschema@.segment_evaluate(@extschema@.segment_rule[], timestamptz, bigint[]) IS
+'Returns for each rule, as it is run, the audience for which it holds as of a time, among customer_ids or among all when that is NULL, and notes in segment_due when each customer has to be looked at again. One scan. For segment_refresh().';
 
 CREATE FUNCTION @extschema@.segment_ids_moved(before_ids bigint[], after_ids bigint[])
     RETURNS TABLE (segment_id bigint, entered boolean)
@@ -317,10 +316,10 @@ BEGIN
     IF all_anew THEN
         DELETE FROM iaros.segment_due d;
     END IF;
-    fresh := iaros.segment_evaluate(ARRAY(SELECT rules[n] FROM generate_subscripts(ids, 1) AS n WHERE anew[n] ORDER BY n), as_of, NULL, true);
+    fresh := iaros.segment_evaluate(ARRAY(SELECT rules[n] FROM generate_subscripts(ids, 1) AS n WHERE anew[n] ORDER BY n), as_of, NULL);
     part := iaros.segment_evaluate(ARRAY(SELECT rules[n] FROM generate_subscripts(ids, 1) AS n
             WHERE NOT anew[n] AND rules[n] IS NOT NULL AND iaros.audience_count(changed) > 0 ORDER BY n),
-        as_of, ARRAY(SELECT iaros.audience_ids(changed)), true);
+        as_of, ARRAY(SELECT iaros.audience_ids(changed)));
     SELECT array_agg(x.after ORDER BY x.n), coalesce(iaros.audience_merge(x.differs), '{}') INTO after, candidates
     FROM (
         SELECT y.n, y.after, before[y.n] OPERATOR(iaros.#) y.after AS differs

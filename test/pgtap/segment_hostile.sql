@@ -1,7 +1,13 @@
 -- segment: what fields, names, sizes and other people can do to it.
 BEGIN;
-SELECT plan(43);
+SELECT plan(46);
 SET LOCAL timezone = 'UTC';
+-- Nobody has a value that cut points are made of, at first nobody at all.
+SELECT lives_ok($$SELECT iaros.segment_refresh('2026-06-30Z')$$, 'a refresh without customers');
+SELECT is((SELECT count(*) FROM iaros.segment_cut WHERE cut = 'null'), (SELECT count(*) FROM iaros.segment_fact WHERE kind IN ('top', 'bottom')), 'cut points that there are not are frozen as such');
+INSERT INTO iaros.customer (customer_id) VALUES (970099);
+SELECT lives_ok($$SELECT iaros.segment_refresh('2026-06-30 01:00Z', true)$$, 'a refresh of somebody who never booked');
+DELETE FROM iaros.customer WHERE customer_id = 970099;
 INSERT INTO iaros.customer (customer_id, kind, source, country) SELECT 970000 + i, 'known', 'manual', 'US' FROM generate_series(1, 20) AS i;
 SELECT iaros.booking_record(970000 + i, 100 * i, 'USD', '2026-06-01Z', 'JFK', 'LHR', 'economy') FROM generate_series(1, 20) AS i \g /dev/null
 SELECT iaros.segment_refresh('2026-07-01Z') >= 0 AS done \g /dev/null
@@ -55,7 +61,6 @@ UPDATE iaros.segment SET enabled = false WHERE name IN ('H h.raise', 'H h.sub');
 SELECT lives_ok($$SELECT iaros.segment_refresh('2026-07-02 01:00Z', true)$$, 'a field that fails and nobody asks for harms nothing');
 DROP INDEX h_own_customer;
 INSERT INTO h_own VALUES (970002, '0', '0', 0);
-UPDATE iaros.segment SET description = 'x' WHERE name = 'H h.a';
 SELECT lives_ok($$SELECT iaros.segment_apply('{970002}', '2026-07-02 02:00Z')$$, 'of several rows for a customer one is taken');
 SELECT is_empty($$SELECT FROM iaros.segment_event e WHERE e.customer_id = 970002 GROUP BY e.segment_id, e.at, e.entered HAVING count(*) > 1$$, 'and nothing is noted twice');
 CREATE VIEW h_view AS SELECT * FROM h_own WHERE n < 100;
@@ -118,7 +123,7 @@ SELECT throws_ok($$SELECT iaros.audience_build(ARRAY['H h.a', NULL])$$, '22023',
 
 -- Tables that others may write are not trusted.
 UPDATE iaros.segment_sample SET type = 'numeric[] FROM pg_sleep(99)) --' WHERE field = 'booking.count';
-SELECT throws_like($$SELECT * FROM iaros.audience_estimate('{"field": "booking.count", "operator": "=", "value": 1}')$$, '%', 'the type of a sample is a type and nothing else');
+SELECT throws_ok($$SELECT * FROM iaros.audience_estimate('{"field": "booking.count", "operator": "=", "value": 1}')$$, '42601', 'syntax error at or near "FROM"', 'the type of a sample is a type and nothing else');
 SELECT throws_ok($$UPDATE iaros.segment_membership SET segment_ids = '{5,3}' WHERE customer_id = 970001$$, '22023', 'segments must be in ascending order', 'memberships are sorted');
 CREATE ROLE iaros_test_nobody;
 GRANT CREATE ON SCHEMA public TO iaros_test_nobody;
