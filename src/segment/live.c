@@ -53,8 +53,10 @@ segment_live_init(void)
 }
 
 /*
- * Reads the rules and plans the query that makes the records. Fields are
- * tried on the customers that are asked for, as of the time of the question.
+ * Reads the rules and plans the query that makes the records, one for each
+ * customer even where a table of a field has lost its unique index since.
+ * Fields are tried on the customers that are asked for, as of the time of
+ * the question.
  */
 static void
 live_read(SegmentLive *live, TimestampTz as_of, Datum customer_ids)
@@ -72,7 +74,7 @@ live_read(SegmentLive *live, TimestampTz as_of, Datum customer_ids)
 
 	if (SPI_execute_with_args(
 			"SELECT x.ids, x.rules, "
-			"format('SELECT i.id AS \"iaros.asked\", s.* "
+			"format('SELECT DISTINCT ON (i.id) i.id AS \"iaros.asked\", s.* "
 			"FROM unnest($2) AS i(id) "
 			"LEFT JOIN (%s) s ON s.customer_id = i.id', "
 			"iaros.segment_source_text(x.rules, '$1', '$2', "
