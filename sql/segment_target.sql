@@ -185,7 +185,7 @@ BEGIN
     RETURN NEXT;
 END $$;
 COMMENT ON FUNCTION @extschema@.audience_estimate(@extschema@.segment_rule) IS
-'Returns for about how many customers a rule holds, from a sample of at most 2,000 customers that segment_refresh() takes: the estimate, and bounds within which the number is in 95 of 100 cases (score interval of Wilson, J. Am. Stat. Assoc. 22, 1927); how many customers there were, and were sampled, as of when. NULL gives no row. Errors: those of segment_prepare(), 0A000 the rule asks for events or a static segment, or no sample was taken yet. About a millisecond, however many customers there are.';
+'Returns for about how many customers a rule holds, from a sample of at most 2,000 customers that segment_refresh() takes: the estimate, and bounds within which the number is in 95 of 100 cases (score interval of Wilson, J. Am. Stat. Assoc. 22, 1927); how many customers there were, and were sampled, as of when. NULL gives no row. Errors: those of segment_prepare(), 0A000 the rule asks for events or a static segment, or no sample was taken yet. One to two milliseconds, however many customers there are.';
 
 CREATE FUNCTION @extschema@.segment_sample_fields(fields text[], customer_ids bigint[], population bigint, as_of timestamptz)
     RETURNS integer
