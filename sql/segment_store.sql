@@ -895,6 +895,7 @@ CREATE FUNCTION @extschema@.customer_segments(customer_id bigint, as_of timestam
     RETURNS TABLE (segment_id bigint, name text, kind @extschema@.segment_kind, since timestamptz, confidence double precision, suggested_action text)
     LANGUAGE plpgsql STABLE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
+    SET plan_cache_mode = force_generic_plan
     AS $$
 #variable_conflict use_column
 DECLARE
