@@ -125,13 +125,17 @@ promo_item_shown(const PromoItem *item)
 }
 
 /* Raises the error for an item of another kind than is needed. */
-static void
-pg_attribute_noreturn() item_refuse(const PromoItem *item, const char *wanted)
+void
+promo_item_refuse(const PromoItem *item, const char *wanted)
 {
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("expected %s, not \"%s\"", wanted, promo_item_shown(item)),
-			 promo_place(item)));
+	bool quoted = JBE_ISSTRING(item->entry) || JBE_ISNUMERIC(item->entry);
+
+	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					quoted ? errmsg("expected %s, not \"%s\"", wanted,
+									promo_item_shown(item))
+						   : errmsg("expected %s, not %s", wanted,
+									promo_item_shown(item)),
+					promo_place(item)));
 }
 
 /* Returns the object that an item must be. */
@@ -139,7 +143,7 @@ JsonbContainer *
 promo_item_object(const PromoItem *item)
 {
 	if (!item_is_container(item, JB_FOBJECT))
-		item_refuse(item, "an object");
+		promo_item_refuse(item, "an object");
 	return (JsonbContainer *) item->data;
 }
 
@@ -187,7 +191,7 @@ int
 promo_walk_list(PromoWalk *walk, const PromoItem *item, int most)
 {
 	if (!promo_item_is_list(item))
-		item_refuse(item, "a list");
+		promo_item_refuse(item, "a list");
 	walk->of = item;
 	walk->container = (JsonbContainer *) item->data;
 	walk->object = false;
@@ -267,7 +271,7 @@ promo_item_text(const PromoItem *item)
 	PromoText text = {.data = item->data, .length = item->length};
 
 	if (!JBE_ISSTRING(item->entry))
-		item_refuse(item, "a text");
+		promo_item_refuse(item, "a text");
 	if (text.length == 0)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("text is empty"), promo_place(item)));
@@ -284,7 +288,7 @@ bool
 promo_item_boolean(const PromoItem *item)
 {
 	if (!JBE_ISBOOL(item->entry))
-		item_refuse(item, "true or false");
+		promo_item_refuse(item, "true or false");
 	return JBE_ISBOOL_TRUE(item->entry);
 }
 
@@ -295,7 +299,7 @@ promo_item_scaled(const PromoItem *item, int scale, int64 most)
 	int64 result;
 
 	if (!JBE_ISNUMERIC(item->entry))
-		item_refuse(item, "a number");
+		promo_item_refuse(item, "a number");
 	if (core_numeric_scaled((Numeric) item->data, scale, &result))
 	{
 		if (result < 0)
@@ -323,7 +327,7 @@ promo_item_integer(const PromoItem *item, int64 least, int64 most)
 	int64 result;
 
 	if (!JBE_ISNUMERIC(item->entry))
-		item_refuse(item, "a whole number");
+		promo_item_refuse(item, "a whole number");
 	if (!core_numeric_scaled((Numeric) item->data, 0, &result) ||
 		result < least || result > most)
 		ereport(ERROR,

@@ -56,6 +56,8 @@ extern int promo_item_key(const PromoItem *item, const char *const *names,
 						  int n);
 extern int promo_item_choice(const PromoItem *item, const char *const *names,
 							 int n);
+extern void promo_item_refuse(const PromoItem *item, const char *wanted)
+	pg_attribute_noreturn();
 extern void promo_item_missing(const PromoItem *object, const char *key)
 	pg_attribute_noreturn();
 

@@ -48,11 +48,7 @@ static void
 select_check(const PromoItem *item, JsonbValue *value)
 {
 	if (!promo_item_scalar(item, value))
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("expected a text, a number or a boolean, not "
-							   "\"%s\"",
-							   promo_item_shown(item)),
-						promo_place(item)));
+		promo_item_refuse(item, "a text, a number or a boolean");
 }
 
 /* Tells whether a line has one of the values of a condition. */
