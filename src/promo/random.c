@@ -1,59 +1,76 @@
 /*
- * The stream cipher ChaCha20 (D. J. Bernstein, 2008; RFC 8439, here with a
- * counter of 64 bits) as a source of random words. Its key comes from the
- * system's random numbers, so that codes that are known tell nothing of the
- * others, or from a seed. Unlike the system's it can start again, which a
- * plan may ask of a function, and gives the same on every machine.
+ * Random words: SHA-512, of PostgreSQL, of a key and the number of a block.
+ * The key comes from the system's random numbers, so that codes that are known
+ * tell nothing of the others, or from a seed. Unlike the system's they can
+ * start again, which a plan may ask of a function, and are the same on every
+ * machine.
  */
 #include "postgres.h"
 
 #include "promo/random.h"
 
-#include "port/pg_bitutils.h"
+#include "common/cryptohash.h"
+#include "common/sha2.h"
 
-#define CHACHA_DOUBLE_ROUNDS 10
+#define RANDOM_BLOCKS                                                         \
+	(PROMO_RANDOM_WORDS * sizeof(uint64) / PG_SHA512_DIGEST_LENGTH)
 
-/* "expand 32-byte k" */
-static const uint32 chacha_constants[4] = {0x61707865, 0x3320646e, 0x79622d32,
-										   0x6b206574};
-
-/* Mixes four words. */
-static inline void
-chacha_quarter(uint32 *a, uint32 *b, uint32 *c, uint32 *d)
+/* Writes a number, the lowest byte first. */
+static void
+random_write(uint8 *to, uint64 number)
 {
-	*a += *b;
-	*d = pg_rotate_left32(*d ^ *a, 16);
-	*c += *d;
-	*b = pg_rotate_left32(*b ^ *c, 12);
-	*a += *b;
-	*d = pg_rotate_left32(*d ^ *a, 8);
-	*c += *d;
-	*b = pg_rotate_left32(*b ^ *c, 7);
+	for (int i = 0; i < 8; i++)
+		to[i] = (uint8) (number >> 8 * i);
 }
 
-/* Makes the next block of words. */
+/* Reads a number, the lowest byte first. */
+static uint64
+random_read(const uint8 *from)
+{
+	uint64 number = 0;
+
+	for (int i = 7; i >= 0; i--)
+		number = number << 8 | from[i];
+	return number;
+}
+
+/* Hashes the key and the numbers of blocks; false when that fails. */
+static bool
+random_hash(pg_cryptohash_ctx *hash, const PromoRandom *random,
+			uint8 (*blocks)[PG_SHA512_DIGEST_LENGTH])
+{
+	uint8 input[PROMO_RANDOM_KEY + 8];
+
+	memcpy(input, random->key, PROMO_RANDOM_KEY);
+	for (int i = 0; i < RANDOM_BLOCKS; i++)
+	{
+		random_write(input + PROMO_RANDOM_KEY, random->block + i);
+		if (pg_cryptohash_init(hash) < 0 ||
+			pg_cryptohash_update(hash, input, sizeof(input)) < 0 ||
+			pg_cryptohash_final(hash, blocks[i], PG_SHA512_DIGEST_LENGTH) < 0)
+			return false;
+	}
+	return true;
+}
+
+/* Makes the next words. */
 void
 promo_random_fill(PromoRandom *random)
 {
-	uint32 start[PROMO_RANDOM_WORDS] = {0};
-	uint32 x[PROMO_RANDOM_WORDS];
+	uint8 blocks[RANDOM_BLOCKS][PG_SHA512_DIGEST_LENGTH];
+	const uint8 *next = blocks[0];
+	pg_cryptohash_ctx *hash = pg_cryptohash_create(PG_SHA512);
+	bool done = hash != NULL && random_hash(hash, random, blocks);
 
-	memcpy(start, chacha_constants, sizeof(chacha_constants));
-	memcpy(start + 4, random->key, sizeof(random->key));
-	start[12] = (uint32) random->block;
-	start[13] = (uint32) (random->block >> 32);
-	memcpy(x, start, sizeof(x));
-	for (int i = 0; i < CHACHA_DOUBLE_ROUNDS; i++)
-	{
-		for (int k = 0; k < 4; k++)
-			chacha_quarter(&x[k], &x[4 + k], &x[8 + k], &x[12 + k]);
-		for (int k = 0; k < 4; k++)
-			chacha_quarter(&x[k], &x[4 + (k + 1) % 4], &x[8 + (k + 2) % 4],
-						   &x[12 + (k + 3) % 4]);
-	}
+	if (!done)
+		ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR),
+						errmsg("could not compute SHA-512: %s",
+							   pg_cryptohash_error(hash)),
+						errhint("The server's OpenSSL may not offer it.")));
+	pg_cryptohash_free(hash);
 	for (int i = 0; i < PROMO_RANDOM_WORDS; i++)
-		random->words[i] = x[i] + start[i];
-	random->block++;
+		random->words[i] = random_read(next + 8 * i);
+	random->block += RANDOM_BLOCKS;
 	random->at = 0;
 }
 
@@ -81,7 +98,6 @@ void
 promo_random_seed(PromoRandom *random, int64 seed)
 {
 	memset(random->key, 0, sizeof(random->key));
-	random->key[0] = (uint32) (uint64) seed;
-	random->key[1] = (uint32) ((uint64) seed >> 32);
+	random_write(random->key, (uint64) seed);
 	promo_random_rewind(random);
 }

@@ -4,15 +4,16 @@
 
 #include "postgres.h"
 
-#define PROMO_RANDOM_WORDS 16
+#define PROMO_RANDOM_KEY 32   /* bytes */
+#define PROMO_RANDOM_WORDS 64 /* made at once */
 
-/* A key, and the block of words that is being read. */
+/* A key, and the words that are being read. */
 typedef struct PromoRandom
 {
-	uint32 key[8];
-	uint64 block; /* number of the next block */
+	uint8 key[PROMO_RANDOM_KEY];
+	uint64 block; /* number of the next block of 32 bytes */
 	int at;       /* in words */
-	uint32 words[PROMO_RANDOM_WORDS];
+	uint64 words[PROMO_RANDOM_WORDS];
 } PromoRandom;
 
 extern void promo_random_start(PromoRandom *random);
@@ -24,13 +25,9 @@ extern void promo_random_fill(PromoRandom *random);
 static inline uint64
 promo_random_next(PromoRandom *random)
 {
-	uint64 low;
-
 	if (random->at == PROMO_RANDOM_WORDS)
 		promo_random_fill(random);
-	low = random->words[random->at];
-	random->at += 2;
-	return (uint64) random->words[random->at - 1] << 32 | low;
+	return random->words[random->at++];
 }
 
 /* Returns a random number below n, n < 2^32, even to 1 part in 2^32. */
