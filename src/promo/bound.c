@@ -5,9 +5,16 @@
  *
  * - the sum of what each takes now is a bound, and of promotions that exclude
  *   each other the largest is enough;
- * - taking all of them in turn is a bound as well, though some exclude each
- *   other, wherever taking one leaves less on every line. Rounding is left
- *   out there, and what it could change is added.
+ * - taking all of them in turn leaves less on every line than any set does.
+ *   From there, what is left in the end is bounded from below by a linear
+ *   function of which promotions are taken: going back over them, the slope
+ *   of the end in each line gives each promotion a weight. The bound is then
+ *   the largest weight of promotions that may be combined.
+ *
+ * Where what stays is concave in what was there, as with a price, the slope is
+ * that of the chord up to what is left now. Of a promotion that is expected to
+ * be left out, what it takes alone is counted, and the slope is one. What
+ * rounding could change is taken off what is left, by the slopes after it.
  */
 #include "postgres.h"
 
@@ -17,123 +24,27 @@
 /* Relative error of the sums of a bound, for each promotion. */
 #define BOUND_ERROR 1e-15
 
-/* Returns how many units a promotion discounts at most. */
-static int64
-bound_get(const Promotion *promotion, int64 free)
+/* Promotions that are taken in turn, and what they take. */
+typedef struct BoundTurn
 {
-	const PromoDiscount *discount = &promotion->discount;
-
-	if (discount->kind != PROMO_BUY_X_GET_Y)
-		return Min(discount->get, free);
-	if (discount->buy_of.data == NULL)
-		free = free / (discount->buy + discount->get) * discount->get;
-	return Min(discount->times * discount->get,
-			   free / discount->get * discount->get);
-}
-
-/* Returns how many units a promotion uses at most. */
-static int64
-bound_uses(const Promotion *promotion)
-{
-	const PromoDiscount *discount = &promotion->discount;
-	int64 get = bound_get(promotion, promotion->units);
-
-	if (discount->kind == PROMO_BUY_X_GET_Y)
-		get += get / discount->get * discount->buy;
-	return get;
-}
-
-/* Returns how many units some promotions use at most. */
-static int64
-bound_uses_of(const PromoCase *a, uint64 promotions)
-{
-	int64 uses = 0;
-
-	for (; promotions != 0; promotions &= promotions - 1)
-		uses += bound_uses(a->ordered[pg_rightmost_one_pos64(promotions)]);
-	return uses;
-}
-
-/* Finds which promotions that count units share lines with each other. */
-void
-promo_bound_rivals(const PromoCase *a, PromoBound *bound)
-{
-	uint64 *lines = palloc0(Max(a->cart.nlines, 1) * sizeof(uint64));
-
-	memset(bound->rivals, 0, sizeof(bound->rivals));
-	for (int pass = 0; pass < 2; pass++)
-		for (int bit = 0; bit < a->nbits; bit++)
-		{
-			const Promotion *one = a->ordered[bit];
-
-			if (!promo_counts_units(one))
-				continue;
-			for (int i = 0; i < one->nlines + one->nbuy; i++)
-			{
-				int line = i < one->nlines ? one->lines[i]
-										   : one->buy_lines[i - one->nlines];
-
-				if (pass == 0)
-					lines[line] |= UINT64CONST(1) << bit;
-				else
-					bound->rivals[bit] |= lines[line];
-			}
-		}
-	pfree(lines);
-}
-
-/*
- * Returns what a promotion that counts units takes at most when others use up
- * to so many before: it takes get of the (before + get) cheapest, or of all
- * when it takes the dearest.
- */
-static int64
-bound_units(const PromoCase *a, const Promotion *promotion, const int64 *left,
-			const int64 *used, int64 before)
-{
-	const PromoDiscount *discount = &promotion->discount;
-	int64 free = 0;
-	int64 get;
-	int64 skip;
-	double sum = 0;
-	double dearest = 0;
-
-	for (int i = 0; i < promotion->nlines; i++)
-		free += a->cart.lines[promotion->lines[i]].quantity -
-				used[promotion->lines[i]];
-	get = bound_get(promotion, free);
-	skip =
-		discount->kind == PROMO_DEAREST ? free - get : Min(before, free - get);
-	free = get;
-	for (int i = 0; i < promotion->nlines && free > 0; i++)
-	{
-		int at = promotion->lines[promotion->by_price[i]];
-		const PromoLine *line = &a->cart.lines[at];
-		int64 units = line->quantity - used[at];
-		int64 skipped = Min(units, skip);
-
-		if (units > 0)
-			dearest = Max(dearest, (double) left[at] / line->quantity);
-		skip -= skipped;
-		units = Min(units - skipped, free);
-		free -= units;
-		sum += (double) units * line->price;
-	}
-	if (!promotion->initial)
-		sum = Min(sum, get * dearest + promotion->nlines);
-	sum *= (double) discount->percent / PROMO_WHOLE;
-	sum += 1 + sum * 1e-12;
-	return discount->cap == PROMO_NONE ? (int64) sum
-									   : Min((int64) sum, discount->cap);
-}
+	const int64 *now; /* what is left of each line before them */
+	double before;    /* the sum of that */
+	double left;      /* at least, when all take what they add */
+	uint64 lines;     /* those that are taken line by line */
+	uint64 last;      /* those that are taken off the sum, after these */
+	uint64 out;       /* those that are expected to be left out */
+	double adds[PROMO_SEARCH_MAX]; /* at most */
+} BoundTurn;
 
 /* Returns what a promotion takes off a line, by itself, if not rounded. */
 static double
-bound_line(const PromoCase *a, const Promotion *promotion, int i, double left)
+bound_line(const PromoCase *a, const PromoBound *bound,
+		   const Promotion *promotion, int i, double left)
 {
 	const PromoDiscount *discount = &promotion->discount;
 	const PromoLine *line = &a->cart.lines[promotion->lines[i]];
 	double share = (double) discount->percent / PROMO_WHOLE;
+	int64 picked;
 
 	switch (discount->kind)
 	{
@@ -147,9 +58,10 @@ bound_line(const PromoCase *a, const Promotion *promotion, int i, double left)
 		case PROMO_PER_UNIT:
 			return Min((double) discount->amount * line->quantity, left);
 		default:
+			picked = bound->units[promotion->bit].picked[i];
 			return promotion->initial
-					   ? Min((double) a->picked[i] * line->price * share, left)
-					   : left * a->picked[i] / line->quantity * share;
+					   ? Min((double) picked * line->price * share, left)
+					   : left * picked / line->quantity * share;
 	}
 }
 
@@ -169,60 +81,78 @@ bound_order(const Promotion *promotion, double sum)
 	return -1;
 }
 
-/* Returns how far rounding may be off, on so many lines of a promotion. */
-static double
-bound_slack(const Promotion *promotion, int n)
-{
-	if (promo_counts_units(promotion))
-		return 0.5 + n;
-	if (n == 1)
-		return 0.5;
-	return 0.5 + n / (promotion->initial ? 2.0 : 4.0);
-}
-
 /*
- * Makes the price of an order's lines, which may be lower than now when the
- * promotion is applied, a percentage of what they come to now: it takes no
- * more of any line then.
+ * Takes the price of a line, or of an order with others of which so much is
+ * left now, off what is left at least. What stays is concave in what is left,
+ * so the slope is that of the chord to what is left now.
  */
 static double
-bound_price(const Promotion *promotion, double sum, double now)
+bound_step_price(double price, double left, double now, double others,
+				 double *slope)
 {
-	double price = promotion->discount.amount;
+	double after =
+		left + others > price ? left * price / (left + others) : left;
+	double after_now =
+		now + others > price ? now * price / (now + others) : now;
 
-	return now > price ? sum * (1 - price / now) : 0;
+	*slope = now > left ? (after_now - after) / (now - left) : 0;
+	*slope = Min(Max(*slope, 0), 1);
+	return left - after;
 }
 
-/* Takes a promotion without rounding; returns how far that may be off. */
-static double
-bound_take(PromoCase *a, const Promotion *promotion, double *left,
-		   const int64 *now, const int64 *used)
+/* Takes a price of an order's lines off what is left of them at least. */
+static void
+bound_take_price(const Promotion *promotion, double *left, const int64 *now)
 {
 	const PromoDiscount *discount = &promotion->discount;
+	double cap = discount->cap;
 	double sum = 0;
 	double sum_now = 0;
-	double whole = 0;
-	double taken;
-	int n = 0;
+	double slope;
 
-	if (promo_counts_units(promotion))
-		(void) promo_pick(a, promotion, used, a->picked);
+	for (int i = 0; i < promotion->nlines; i++)
+	{
+		sum += left[promotion->lines[i]];
+		sum_now += now[promotion->lines[i]];
+	}
+	if (sum_now <= discount->amount)
+		return;
 	for (int i = 0; i < promotion->nlines; i++)
 	{
 		int at = promotion->lines[i];
-		double part = bound_line(a, promotion, i, left[at]);
+		double part = bound_step_price(discount->amount, left[at], now[at],
+									   sum_now - now[at], &slope);
 
-		sum += left[at];
-		sum_now += now[at];
-		whole += part;
-		n += part > 0;
+		if (discount->cap != PROMO_NONE && sum > cap)
+			part = Min(part, left[at] * (cap / sum));
+		left[at] = Max(left[at] - part, 0);
 	}
-	taken = bound_order(promotion, sum);
+}
+
+/* Takes a coupled promotion off what is left of its lines at least. */
+static void
+bound_take(PromoCase *a, PromoBound *bound, const Promotion *promotion,
+		   const int64 *now)
+{
+	double *left = bound->left;
+	const PromoDiscount *discount = &promotion->discount;
+	double sum = 0;
+	double whole = 0;
+	double taken;
+
 	if (promotion->order && discount->kind == PROMO_FIXED_PRICE)
 	{
-		taken = bound_price(promotion, sum, sum_now);
-		n = promotion->nlines;
+		bound_take_price(promotion, left, now);
+		return;
 	}
+	for (int i = 0; i < promotion->nlines; i++)
+	{
+		double at = left[promotion->lines[i]];
+
+		sum += at;
+		whole += bound_line(a, bound, promotion, i, at);
+	}
+	taken = bound_order(promotion, sum);
 	if (taken >= 0)
 		whole = sum;
 	else
@@ -230,15 +160,34 @@ bound_take(PromoCase *a, const Promotion *promotion, double *left,
 	if (discount->cap != PROMO_NONE)
 		taken = Min(taken, (double) discount->cap);
 	if (whole <= 0 || taken <= 0)
-		return 0;
+		return;
 	for (int i = 0; i < promotion->nlines; i++)
 	{
 		double *at = &left[promotion->lines[i]];
-		double part = whole == sum ? *at : bound_line(a, promotion, i, *at);
+		double part =
+			whole == sum ? *at : bound_line(a, bound, promotion, i, *at);
 
 		*at = Max(*at - part * (taken / whole), 0);
 	}
-	return bound_slack(promotion, n);
+}
+
+/*
+ * Tells whether a promotion makes a price of several lines: they are left at
+ * it when the promotion takes anything.
+ */
+bool
+promo_is_price(const Promotion *promotion)
+{
+	return promotion->order && promotion->nlines > 1 &&
+		   promotion->discount.kind == PROMO_FIXED_PRICE &&
+		   promotion->discount.cap == PROMO_NONE;
+}
+
+/* Tells whether a promotion is in all sets that are bounded. */
+static bool
+bound_must(const PromoBound *bound, const Promotion *promotion)
+{
+	return (bound->must & UINT64CONST(1) << promotion->bit) != 0;
 }
 
 /* Tells whether a promotion parts an amount over the whole cart. */
@@ -249,149 +198,19 @@ bound_is_whole(const PromoCase *a, const Promotion *promotion)
 		   promotion->discount.kind <= PROMO_FIXED_PRICE;
 }
 
-/* Takes a promotion of the whole cart off what is left at least. */
-static void
-bound_take_whole(const Promotion *promotion, double *sum)
-{
-	const PromoDiscount *discount = &promotion->discount;
-	double taken = bound_order(promotion, *sum);
-
-	if (discount->kind == PROMO_FIXED_PRICE)
-		taken = Max(*sum - discount->amount, 0);
-	else if (taken < 0)
-		taken = *sum * discount->percent / PROMO_WHOLE;
-	if (discount->cap != PROMO_NONE)
-		taken = Min(taken, (double) discount->cap);
-	/* A percentage is rounded, the others are whole. */
-	*sum -= taken + (discount->kind == PROMO_PERCENTAGE ? 0.5 : 0);
-	*sum = Max(*sum, 0);
-}
-
-/* Returns what promotions take in turn, at most. */
-static double
-bound_in_turn(PromoCase *a, PromoBound *bound, const int64 *left,
-			  const int64 *used, uint64 promotions)
-{
-	double before = 0;
-	double slack = 0;
-	double sum = 0;
-	uint64 last = 0;
-
-	/* Of the last ones only the sum matters while they take the whole cart. */
-	for (uint64 rest = promotions; rest != 0;)
-	{
-		int bit = pg_leftmost_one_pos64(rest);
-
-		if (!bound_is_whole(a, a->ordered[bit]))
-			break;
-		rest &= ~(UINT64CONST(1) << bit);
-		last |= UINT64CONST(1) << bit;
-	}
-	for (int i = 0; i < a->cart.nlines; i++)
-		before += bound->left[i] = left[i];
-	bound->work += a->cart.nlines;
-	for (promotions &= ~last; promotions != 0; promotions &= promotions - 1)
-	{
-		const Promotion *promotion =
-			a->ordered[pg_rightmost_one_pos64(promotions)];
-
-		slack += bound_take(a, promotion, bound->left, left, used);
-		bound->work += promotion->nlines;
-	}
-	for (int i = 0; i < a->cart.nlines; i++)
-		sum += bound->left[i];
-	sum = Max(sum - slack, 0);
-	for (; last != 0; last &= last - 1)
-		bound_take_whole(a->ordered[pg_rightmost_one_pos64(last)], &sum);
-	return before - sum;
-}
-
-/*
- * Returns the most that promotions of which none exclude each other weigh:
- * weights are taken off by cliques, of each of which one can be had. Uses up
- * the weights.
- */
-static double
-bound_cover(const PromoCase *a, uint64 promotions, double *weights)
-{
-	double sum = 0;
-
-	while (promotions != 0)
-	{
-		int bit = pg_rightmost_one_pos64(promotions);
-		uint64 clique = UINT64CONST(1) << bit;
-		uint64 others = a->conflicts[bit] & promotions;
-		double least = weights[bit];
-
-		while (others != 0)
-		{
-			int other = pg_rightmost_one_pos64(others);
-
-			clique |= UINT64CONST(1) << other;
-			others &= a->conflicts[other];
-			least = Min(least, weights[other]);
-		}
-		sum += least;
-		for (; clique != 0; clique &= clique - 1)
-		{
-			int one = pg_rightmost_one_pos64(clique);
-
-			weights[one] -= least;
-			if (weights[one] <= 0)
-				promotions &= ~(UINT64CONST(1) << one);
-		}
-	}
-	return sum;
-}
-
-/* Returns the sum of the count largest weights. */
-static double
-bound_heaviest(uint64 promotions, const double *weights, int count)
-{
-	double sum = 0;
-
-	for (; promotions != 0 && count > 0; count--)
-	{
-		int heaviest = pg_rightmost_one_pos64(promotions);
-
-		for (uint64 rest = promotions; rest != 0; rest &= rest - 1)
-		{
-			int bit = pg_rightmost_one_pos64(rest);
-
-			if (weights[bit] > weights[heaviest])
-				heaviest = bit;
-		}
-		sum += weights[heaviest];
-		promotions &= ~(UINT64CONST(1) << heaviest);
-	}
-	return sum;
-}
-
-/* Returns the most that count promotions weigh that may be combined. */
-static double
-bound_weight(const PromoCase *a, uint64 promotions, double *weights, int count)
-{
-	double most = -1;
-	double cover;
-
-	if (count < pg_popcount64(promotions))
-		most = bound_heaviest(promotions, weights, count);
-	cover = bound_cover(a, promotions, weights);
-	return most >= 0 ? Min(most, cover) : cover;
-}
-
 /*
  * Tells whether what a promotion takes off one line depends on what is left
  * of others.
  */
 static bool
-bound_is_coupled(const Promotion *promotion, int64 alone)
+bound_is_coupled(const PromoBound *bound, const Promotion *promotion)
 {
 	const PromoDiscount *discount = &promotion->discount;
+	int bit = promotion->bit;
 
-	if (promotion->nlines == 1)
+	if (promotion->nlines == 1 || bound->units[bit].shared)
 		return false;
-	if (discount->cap != PROMO_NONE && alone >= discount->cap)
+	if (discount->cap != PROMO_NONE && bound->alone[bit] >= discount->cap)
 		return true;
 	return promotion->order &&
 		   (discount->kind == PROMO_FIXED_AMOUNT ||
@@ -399,14 +218,50 @@ bound_is_coupled(const Promotion *promotion, int64 alone)
 }
 
 /*
+ * Takes off what is left of the lines of a promotion what rounding may take
+ * of each. What it takes of all together is the rounding of the total; the
+ * rest only moves from line to line.
+ */
+static void
+bound_round(PromoBound *bound, const Promotion *promotion, const int64 *now,
+			BoundStep *steps)
+{
+	const PromoDiscount *discount = &promotion->discount;
+	bool units = promo_counts_units(promotion);
+	bool percent = units || discount->kind == PROMO_PERCENTAGE;
+	PromoRounding *rounding = &bound->rounding[promotion->bit];
+	double each = percent ? 2 : 1;
+	int n = 0;
+
+	for (int i = 0; i < promotion->nlines; i++)
+		n += now[promotion->lines[i]] > 0;
+	rounding->total = percent ? 0.5 + (units ? n / 2.0 : 0) : 0;
+	rounding->moved = n > 1 ? n / 2.0 : 0;
+	if (!percent &&
+		(n <= 1 || (!promotion->order && !bound_is_coupled(bound, promotion))))
+		rounding->moved = 0;
+	each = Min(each, rounding->total + rounding->moved);
+	for (int i = 0; i < promotion->nlines; i++)
+	{
+		double *left = &bound->left[promotion->lines[i]];
+
+		steps[i].rounded = Min(*left, each);
+		*left -= steps[i].rounded;
+		bound->extra += steps[i].rounded;
+	}
+	bound->extra = Max(bound->extra - rounding->total, 0);
+}
+
+/*
  * Returns the least part of a change in what is there that a coupled
  * promotion leaves, on all its lines together.
  */
 static double
-bound_coupled_slope(const PromoCase *a, const Promotion *promotion,
-					const double *left, const BoundStep *steps)
+bound_coupled_slope(const PromoCase *a, const PromoBound *bound,
+					const Promotion *promotion, const BoundStep *steps)
 {
 	const PromoDiscount *discount = &promotion->discount;
+	double sum = 0;
 
 	if (discount->kind == PROMO_FIXED_PRICE)
 		return 0;
@@ -415,62 +270,53 @@ bound_coupled_slope(const PromoCase *a, const Promotion *promotion,
 		return 1 - (double) discount->percent / PROMO_WHOLE;
 	for (int i = 0; i < promotion->nlines; i++)
 	{
-		int at = promotion->lines[i];
+		double left = bound->left[promotion->lines[i]];
+		double whole = left + steps[i].taken;
 
-		/* Taken until nothing is left: more there leaves no more. */
-		if (steps[i].taken > 0 && left[at] <= 0)
-			return 0;
+		sum += left;
 		if (!promotion->order &&
-			bound_line(a, promotion, i, left[at] + steps[i].taken) >=
-				left[at] + steps[i].taken)
+			bound_line(a, bound, promotion, i, whole) >= whole)
 			return 0;
 	}
-	return 1;
+	/* Taken until nothing is left: more there leaves no more. */
+	return sum > 0 ? 1 : 0;
 }
 
-/* Takes a coupled promotion; returns how far rounding may be off. */
-static double
+/* Takes a coupled promotion; notes what that changes. */
+static void
 bound_coupled(PromoCase *a, PromoBound *bound, const Promotion *promotion,
-			  const int64 *now, const int64 *used, BoundStep *steps)
+			  const int64 *now, BoundStep *steps)
 {
-	double slack;
-
 	for (int i = 0; i < promotion->nlines; i++)
 	{
 		steps[i].taken = bound->left[promotion->lines[i]];
 		steps[i].slope = 0;
 	}
-	slack = bound_take(a, promotion, bound->left, now, used);
+	bound_take(a, bound, promotion, now);
 	for (int i = 0; i < promotion->nlines; i++)
 		steps[i].taken -= bound->left[promotion->lines[i]];
-	steps[0].slope = bound_coupled_slope(a, promotion, bound->left, steps);
-	return slack;
+	steps[0].slope = bound_coupled_slope(a, bound, promotion, steps);
+	bound->extra *= steps[0].slope;
 }
 
 /* Takes a promotion of one line off what is left of it; sets the slope. */
 static double
-bound_step(const PromoCase *a, const Promotion *promotion, int i, double left,
-		   double now, double sum_now, double *slope)
+bound_step(const PromoCase *a, const PromoBound *bound,
+		   const Promotion *promotion, int i, double left, double now,
+		   double sum_now, double *slope)
 {
 	const PromoDiscount *discount = &promotion->discount;
 	const PromoLine *line = &a->cart.lines[promotion->lines[i]];
 	double part;
 
 	if (discount->kind == PROMO_FIXED_PRICE)
-	{
-		double price = discount->amount;
-
-		if (!promotion->order)
-		{
-			price *= line->quantity;
-			sum_now = now;
-		}
-		*slope = sum_now > price ? price / sum_now : 1;
-		part = left * (1 - *slope);
-	}
+		part = bound_step_price(
+			promotion->order ? (double) discount->amount
+							 : (double) discount->amount * line->quantity,
+			left, now, promotion->order ? sum_now - now : 0, slope);
 	else
 	{
-		part = bound_line(a, promotion, i, left);
+		part = bound_line(a, bound, promotion, i, left);
 		if (promotion->initial || discount->kind == PROMO_FIXED_AMOUNT ||
 			discount->kind == PROMO_PER_UNIT)
 			*slope = part < left ? 1 : 0;
@@ -485,16 +331,57 @@ bound_step(const PromoCase *a, const Promotion *promotion, int i, double left,
 	return part;
 }
 
-/* Takes a promotion line by line; returns how far rounding may be off. */
+/* Returns what a promotion takes off a unit of a line, at most. */
 static double
+bound_unit(const PromoCase *a, const Promotion *promotion, int i, double left)
+{
+	const PromoLine *line = &a->cart.lines[promotion->lines[i]];
+	double share = (double) promotion->discount.percent / PROMO_WHOLE;
+
+	return promotion->initial ? line->price * share
+							  : left / line->quantity * share;
+}
+
+/*
+ * Finds how much more is left of an order's lines at their price than its
+ * lines tell one by one: their sum is the price, or less only when it was.
+ */
+static void
+bound_gain(PromoBound *bound, const Promotion *promotion, double sum_now,
+		   const BoundStep *steps)
+{
+	double price = promotion->discount.amount;
+	double sum = 0;
+	double after = 0;
+	int bit = promotion->bit;
+
+	for (int i = 0; i < promotion->nlines; i++)
+	{
+		double left = bound->left[promotion->lines[i]];
+
+		sum += left + steps[i].taken;
+		after += left;
+	}
+	if (bound_must(bound, promotion))
+	{
+		bound->slope[bit] = 0;
+		bound->gain[bit] = price - after;
+		bound->extra = price - after;
+		return;
+	}
+	(void) bound_step_price(price, sum, sum_now, 0, &bound->slope[bit]);
+	bound->gain[bit] = Max(Min(price, sum) - after, 0);
+	bound->extra = Max(Min(price, sum + bound->extra) - after, 0);
+}
+
+/* Takes a promotion line by line; notes what that changes. */
+static void
 bound_steps(PromoCase *a, PromoBound *bound, const Promotion *promotion,
-			const int64 *now, const int64 *used, BoundStep *steps)
+			const int64 *now, BoundStep *steps)
 {
 	double sum_now = 0;
-	int n = 0;
+	double least = 1;
 
-	if (promo_counts_units(promotion))
-		(void) promo_pick(a, promotion, used, a->picked);
 	if (promotion->order)
 		for (int i = 0; i < promotion->nlines; i++)
 			sum_now += now[promotion->lines[i]];
@@ -503,27 +390,40 @@ bound_steps(PromoCase *a, PromoBound *bound, const Promotion *promotion,
 		double *left = &bound->left[promotion->lines[i]];
 
 		steps[i].taken =
-			bound_step(a, promotion, i, *left, now[promotion->lines[i]],
+			bound_step(a, bound, promotion, i, *left, now[promotion->lines[i]],
 					   sum_now, &steps[i].slope);
+		if (bound->units[promotion->bit].shared)
+			steps[i].unit = bound_unit(a, promotion, i, *left);
 		*left = Max(*left - steps[i].taken, 0);
-		n += steps[i].taken > 0;
+		least = Min(least, steps[i].slope);
 	}
-	return n > 0 ? bound_slack(promotion, n) : 0;
+	if (!promo_is_price(promotion))
+		bound->extra *= least;
+	else if (sum_now > promotion->discount.amount)
+		bound_gain(bound, promotion, sum_now, steps);
+	else
+	{
+		bound->gain[promotion->bit] = 0;
+		bound->slope[promotion->bit] = 1;
+	}
 }
 
 /* Takes a promotion of the whole cart; sets how the sum's slope changes. */
 static double
-bound_step_whole(const Promotion *promotion, double now, double *sum,
-				 double *slope)
+bound_step_whole(const PromoBound *bound, const Promotion *promotion,
+				 double now, double *sum, double *slope)
 {
 	const PromoDiscount *discount = &promotion->discount;
 	double taken = bound_order(promotion, *sum);
 
-	if (discount->kind == PROMO_FIXED_PRICE)
+	if (discount->kind == PROMO_FIXED_PRICE && discount->cap == PROMO_NONE &&
+		bound_must(bound, promotion))
 	{
-		*slope = now > discount->amount ? discount->amount / now : 1;
-		taken = *sum * (1 - *slope);
+		*slope = 0;
+		taken = *sum - discount->amount;
 	}
+	else if (discount->kind == PROMO_FIXED_PRICE)
+		taken = bound_step_price(discount->amount, *sum, now, 0, slope);
 	else if (taken >= 0)
 		*slope = taken < *sum ? 1 : 0;
 	else
@@ -541,15 +441,293 @@ bound_step_whole(const Promotion *promotion, double now, double *sum,
 }
 
 /*
+ * Goes back over a promotion that is expected to be taken: changes the slopes
+ * of its lines to what they are before it, sets what it adds, and returns what
+ * it took. These differ where it took the same units of several lines.
+ */
+static double
+bound_back(PromoBound *bound, const Promotion *promotion,
+		   const BoundStep *steps, double *adds)
+{
+	double *slopes = bound->left;
+	int bit = promotion->bit;
+	double cap = promotion->discount.cap;
+	double sum = 0;
+	double taken = 0;
+	double least = 1;
+	double most = 0;
+	double unit = 0;
+	bool capped = false;
+
+	for (int i = 0; i < promotion->nlines; i++)
+	{
+		double *slope = &slopes[promotion->lines[i]];
+
+		sum += steps[i].taken * *slope;
+		taken += steps[i].taken;
+		least = Min(least, *slope);
+		if (bound->units[bit].shared)
+		{
+			most = Max(most, *slope);
+			unit = Max(unit, steps[i].unit * *slope);
+			capped |= steps[i].taken > 0 && steps[i].slope == 1 &&
+					  steps[i].taken == cap;
+		}
+		*slope *= steps[i].slope;
+	}
+	*adds = sum;
+	if (promo_is_price(promotion))
+	{
+		*adds = sum - least * bound->gain[bit];
+		for (int i = 0; i < promotion->nlines; i++)
+			slopes[promotion->lines[i]] +=
+				least * (bound->slope[bit] - steps[i].slope);
+	}
+	if (bound->units[bit].shared)
+	{
+		if (!capped)
+			*adds = Min(*adds, bound->units[bit].get * unit);
+		*adds = Min(*adds, most * bound->alone[bit]);
+	}
+	if (!bound_is_coupled(bound, promotion))
+		return sum;
+	for (int i = 0; i < promotion->nlines; i++)
+		slopes[promotion->lines[i]] = least * steps[0].slope;
+	return *adds = taken * least;
+}
+
+/*
+ * Goes back over a promotion that is expected to be left out; sets what it
+ * adds at most, and returns what it took.
+ */
+static double
+bound_back_out(PromoCase *a, PromoBound *bound, const Promotion *promotion,
+			   const int64 *now, const BoundStep *steps, double *adds)
+{
+	double taken = 0;
+	double each = 0;
+	double most = 0;
+	bool coupled = bound_is_coupled(bound, promotion);
+	double unused;
+	double sum_now = 0;
+
+	if (promotion->order)
+		for (int i = 0; i < promotion->nlines; i++)
+			sum_now += now[promotion->lines[i]];
+	for (int i = 0; i < promotion->nlines; i++)
+	{
+		int at = promotion->lines[i];
+		double slope = bound->left[at];
+
+		taken += steps[i].taken * slope;
+		if (!coupled && slope > 0)
+			each += slope * bound_step(a, bound, promotion, i, now[at],
+									   now[at], sum_now, &unused);
+		most = Max(most, slope);
+	}
+	*adds = most * bound->alone[promotion->bit];
+	if (!coupled)
+		*adds = Min(*adds, each);
+	return taken;
+}
+
+/*
+ * Takes a promotion; tells whether more is left beyond what lines say when
+ * its amount is taken off that, as of one that is expected to be left out.
+ */
+static bool
+bound_forward(PromoCase *a, PromoBound *bound, const Promotion *promotion,
+			  const int64 *now, BoundStep *steps)
+{
+	double extra = bound->extra - bound->alone[promotion->bit];
+
+	if (bound_is_coupled(bound, promotion))
+		bound_coupled(a, bound, promotion, now, steps);
+	else
+		bound_steps(a, bound, promotion, now, steps);
+	if (bound->plain || promo_is_price(promotion))
+		return false;
+	for (int i = 0; i < promotion->nlines; i++)
+		extra += steps[i].taken;
+	if (extra <= bound->extra)
+		return false;
+	bound->extra = extra;
+	return true;
+}
+
+/* Returns how much less rounding a promotion may leave in the end. */
+static double
+bound_back_rounded(const PromoBound *bound, const Promotion *promotion,
+				   const BoundStep *steps)
+{
+	const PromoRounding *rounding = &bound->rounding[promotion->bit];
+	double most = 0;
+	double least = 1;
+	double sum = 0;
+
+	for (int i = 0; i < promotion->nlines; i++)
+	{
+		double slope = bound->left[promotion->lines[i]];
+
+		most = Max(most, slope);
+		least = Min(least, slope);
+		sum += slope * steps[i].rounded;
+	}
+	return most * rounding->total + (most - least) * rounding->moved - sum;
+}
+
+/* Takes promotions in turn, at most: goes forward over them. */
+static void
+bound_turn_forward(PromoCase *a, PromoBound *bound, BoundTurn *turn)
+{
+	BoundStep *steps = bound->steps;
+
+	bound->extra = 0;
+	turn->before = 0;
+	for (int i = 0; i < a->cart.nlines; i++)
+		turn->before += bound->left[i] = turn->now[i];
+	for (uint64 rest = turn->lines; rest != 0; rest &= rest - 1)
+	{
+		const Promotion *promotion = a->ordered[pg_rightmost_one_pos64(rest)];
+
+		if (bound_forward(a, bound, promotion, turn->now, steps))
+			turn->out |= UINT64CONST(1) << promotion->bit;
+		bound_round(bound, promotion, turn->now, steps);
+		steps += promotion->nlines;
+		bound->work += 2 * promotion->nlines;
+	}
+	turn->left = bound->extra;
+	for (int i = 0; i < a->cart.nlines; i++)
+		turn->left += bound->left[i];
+}
+
+/*
+ * Takes the last promotions off the sum and goes back over them; returns the
+ * slope of what is left in the sum before them.
+ */
+static double
+bound_turn_last(PromoCase *a, PromoBound *bound, BoundTurn *turn)
+{
+	double taken[PROMO_SEARCH_MAX] = {0};
+	double slopes[PROMO_SEARCH_MAX] = {0};
+	double slope = 1;
+
+	for (uint64 rest = turn->last; rest != 0; rest &= rest - 1)
+	{
+		int bit = pg_rightmost_one_pos64(rest);
+
+		taken[bit] = bound_step_whole(bound, a->ordered[bit], turn->before,
+									  &turn->left, &slopes[bit]);
+	}
+	for (uint64 rest = turn->last; rest != 0;)
+	{
+		int bit = pg_leftmost_one_pos64(rest);
+		uint64 mask = UINT64CONST(1) << bit;
+
+		rest &= ~mask;
+		turn->left += taken[bit] * slope;
+		if (a->ordered[bit]->discount.kind == PROMO_PERCENTAGE)
+			turn->left -= slope * 0.5;
+		if ((turn->out & mask) != 0)
+			turn->adds[bit] = bound->alone[bit] * slope;
+		else
+		{
+			turn->adds[bit] = taken[bit] * slope;
+			slope *= slopes[bit];
+		}
+	}
+	turn->left -= bound->extra * slope;
+	return slope;
+}
+
+/*
+ * Takes promotions in turn, at most, and finds what each adds to all others;
+ * returns what is taken by none of them. What is left is convex in what was
+ * there, so one more promotion counts for less the more there are: leaving
+ * one out costs at least what it adds to all others. That is found going
+ * back, from what it takes and the slopes of those after it.
+ */
+static double
+bound_turn(PromoCase *a, PromoBound *bound, BoundTurn *turn)
+{
+	BoundStep *steps = bound->steps;
+	double slope;
+
+	bound_turn_forward(a, bound, turn);
+	slope = bound_turn_last(a, bound, turn);
+	for (int i = 0; i < a->cart.nlines; i++)
+		bound->left[i] = slope;
+	for (uint64 rest = turn->lines; rest != 0; rest &= rest - 1)
+		steps += a->ordered[pg_rightmost_one_pos64(rest)]->nlines;
+	for (uint64 rest = turn->lines; rest != 0;)
+	{
+		int bit = pg_leftmost_one_pos64(rest);
+		uint64 mask = UINT64CONST(1) << bit;
+		const Promotion *promotion = a->ordered[bit];
+
+		rest &= ~mask;
+		steps -= promotion->nlines;
+		turn->left -= bound_back_rounded(bound, promotion, steps);
+		turn->left +=
+			(turn->out & mask) != 0
+				? bound_back_out(a, bound, promotion, turn->now, steps,
+								 &turn->adds[bit])
+				: bound_back(bound, promotion, steps, &turn->adds[bit]);
+	}
+	return turn->before - turn->left;
+}
+
+/*
+ * Finds what each available promotion takes now, at most; leaves those out
+ * that take nothing, and returns which of the others can be taken in turn.
+ */
+static uint64
+bound_each(PromoCase *a, PromoBound *bound, const int64 *left,
+		   const int64 *used, uint64 *available, int64 *points)
+{
+	uint64 useful = 0;
+	uint64 in_turn = 0;
+
+	*points = 0;
+	if (a->with_units)
+		memset(bound->uses, 0, a->cart.nlines * sizeof(int64));
+	for (uint64 rest = *available; rest != 0; rest &= rest - 1)
+	{
+		int bit = pg_rightmost_one_pos64(rest);
+		uint64 mask = UINT64CONST(1) << bit;
+		const Promotion *promotion = a->ordered[bit];
+		int64 *alone = &bound->alone[bit];
+		int64 given = 0;
+
+		*alone = promo_counts_units(promotion)
+					 ? promo_units(a, bound, promotion, left, used, useful)
+					 : promo_amount(a, promotion, left, used, &given);
+		bound->work += promotion->nlines;
+		if (given > 0)
+		{
+			*alone = promo_points_worth(a, given);
+			*points += *alone;
+			useful |= mask;
+		}
+		else if (*alone > 0)
+		{
+			useful |= mask;
+			in_turn |= mask;
+		}
+	}
+	*available = useful;
+	return in_turn;
+}
+
+/*
  * Parts promotions into those to be taken line by line and those that, last
  * of all, can be taken off the sum.
  */
-static uint64
-bound_split(const PromoCase *a, uint64 in_turn, uint64 *last)
+static void
+bound_split(const PromoCase *a, uint64 in_turn, BoundTurn *turn)
 {
-	uint64 lines = 0;
-
-	*last = 0;
+	turn->lines = 0;
+	turn->last = 0;
 	for (uint64 rest = in_turn; rest != 0;)
 	{
 		int bit = pg_leftmost_one_pos64(rest);
@@ -557,239 +735,73 @@ bound_split(const PromoCase *a, uint64 in_turn, uint64 *last)
 		const Promotion *promotion = a->ordered[bit];
 
 		rest &= ~mask;
-		if (lines == 0 && bound_is_whole(a, promotion))
-			*last |= mask;
+		if (turn->lines == 0 && bound_is_whole(a, promotion))
+			turn->last |= mask;
 		else
-			lines |= mask;
+			turn->lines |= mask;
 	}
-	return lines;
-}
-
-/*
- * Goes back over a promotion: changes the slopes of its lines to what they
- * are before it, and returns what it adds at least.
- */
-static double
-bound_back(const Promotion *promotion, const BoundStep *steps, double *slopes,
-		   bool coupled)
-{
-	double adds = 0;
-	double taken = 0;
-	double least = 1;
-
-	for (int i = 0; i < promotion->nlines; i++)
-	{
-		double *slope = &slopes[promotion->lines[i]];
-
-		adds += steps[i].taken * *slope;
-		taken += steps[i].taken;
-		least = Min(least, *slope);
-		*slope *= steps[i].slope;
-	}
-	if (!coupled)
-		return adds;
-	for (int i = 0; i < promotion->nlines; i++)
-		slopes[promotion->lines[i]] = least * steps[0].slope;
-	return taken * least;
-}
-
-/*
- * Takes promotions in turn; what they take at most is the result and, of
- * those that are taken in truth, what each adds to all others. What is left is
- * convex in what was there, so one more promotion counts for less the more
- * there are: leaving one out costs at least what it adds to all others. That
- * is found going back, from what it takes and the slopes of those after it.
- */
-static double
-bound_convex(PromoCase *a, PromoBound *bound, const int64 *left,
-			 const int64 *used, uint64 lines, uint64 last, double *adds)
-{
-	double before = 0;
-	double slack = 0;
-	double sum = 0;
-	double slope = 1;
-	double slopes[PROMO_SEARCH_MAX] = {0};
-	BoundStep *steps = bound->steps;
-
-	for (int i = 0; i < a->cart.nlines; i++)
-		before += bound->left[i] = left[i];
-	for (uint64 rest = lines; rest != 0; rest &= rest - 1)
-	{
-		const Promotion *promotion = a->ordered[pg_rightmost_one_pos64(rest)];
-
-		slack += bound_is_coupled(promotion,
-								  bound->alone[pg_rightmost_one_pos64(rest)])
-					 ? bound_coupled(a, bound, promotion, left, used, steps)
-					 : bound_steps(a, bound, promotion, left, used, steps);
-		steps += promotion->nlines;
-		bound->work += 2 * promotion->nlines;
-	}
-	for (int i = 0; i < a->cart.nlines; i++)
-		sum += bound->left[i];
-	for (uint64 rest = last; rest != 0; rest &= rest - 1)
-	{
-		int bit = pg_rightmost_one_pos64(rest);
-
-		adds[bit] =
-			bound_step_whole(a->ordered[bit], before, &sum, &slopes[bit]);
-		slack += 0.5;
-	}
-	for (uint64 rest = last; rest != 0;)
-	{
-		int bit = pg_leftmost_one_pos64(rest);
-
-		rest &= ~(UINT64CONST(1) << bit);
-		adds[bit] *= slope;
-		slope *= slopes[bit];
-	}
-	for (int i = 0; i < a->cart.nlines; i++)
-		bound->left[i] = slope;
-	for (uint64 rest = lines; rest != 0;)
-	{
-		int bit = pg_leftmost_one_pos64(rest);
-		const Promotion *promotion = a->ordered[bit];
-
-		rest &= ~(UINT64CONST(1) << bit);
-		steps -= promotion->nlines;
-		adds[bit] = bound_back(promotion, steps, bound->left,
-							   bound_is_coupled(promotion, bound->alone[bit]));
-	}
-	for (uint64 rest = lines | last; rest != 0; rest &= rest - 1)
-		sum += adds[pg_rightmost_one_pos64(rest)];
-	return before - sum + slack;
-}
-
-/*
- * Finds what each available promotion takes now, at most, and which of them
- * can be taken in turn.
- */
-static uint64
-bound_each(PromoCase *a, PromoBound *bound, const int64 *left,
-		   const int64 *used, uint64 available, int64 *points)
-{
-	uint64 all = available;
-	uint64 in_turn = 0;
-
-	*points = 0;
-	for (; available != 0; available &= available - 1)
-	{
-		int bit = pg_rightmost_one_pos64(available);
-		const Promotion *promotion = a->ordered[bit];
-		/* Others that may use units of the same lines before. */
-		uint64 others = bound->rivals[bit] & all & ~available;
-		int64 given;
-
-		if (others != 0)
-			bound->alone[bit] = bound_units(a, promotion, left, used,
-											bound_uses_of(a, others));
-		else
-		{
-			bound->alone[bit] = promo_amount(a, promotion, left, used, &given);
-			if (given > 0)
-			{
-				bound->alone[bit] = promo_points_worth(a, given);
-				*points += bound->alone[bit];
-			}
-			else
-				in_turn |= UINT64CONST(1) << bit;
-		}
-		bound->work += promotion->nlines;
-	}
-	return in_turn;
-}
-
-/* Returns the sum of the count largest of some amounts. */
-static int64
-bound_largest(int64 *amounts, int n, int count)
-{
-	int64 sum = 0;
-
-	for (int i = 0; i < n && i < count; i++)
-	{
-		int largest = i;
-		int64 amount;
-
-		for (int j = i + 1; j < n; j++)
-			if (amounts[j] > amounts[largest])
-				largest = j;
-		amount = amounts[largest];
-		amounts[largest] = amounts[i];
-		amounts[i] = amount;
-		sum += amount;
-	}
-	return sum;
 }
 
 /*
  * Returns how much available promotions could take off, and their points be
- * worth, at most: count of them at most, room at most. A result that is not
- * above enough may be larger than it needs to be.
+ * worth, when they are taken in turn: those that in_turn has the bits of. If
+ * plain, none is expected to be left out.
+ */
+static double
+bound_sets(PromoCase *a, PromoBound *bound, const int64 *left,
+		   uint64 available, uint64 in_turn, int count, bool plain)
+{
+	BoundTurn turn = {.now = left};
+	double most;
+
+	bound_split(a, in_turn, &turn);
+	bound->plain = plain;
+	if (!plain)
+		turn.out = promo_cover_out(a, bound, available);
+	most = bound_turn(a, bound, &turn);
+	for (uint64 rest = available & ~in_turn; rest != 0; rest &= rest - 1)
+	{
+		int bit = pg_rightmost_one_pos64(rest);
+
+		turn.adds[bit] = bound->alone[bit];
+	}
+	for (uint64 rest = bound->must; rest != 0; rest &= rest - 1)
+		most += turn.adds[pg_rightmost_one_pos64(rest)];
+	return most + promo_cover_weight(a, available & ~bound->must, turn.adds,
+									 count - pg_popcount64(bound->must));
+}
+
+/*
+ * Returns how much available promotions could take off, and their points be
+ * worth, at most: count of them at most, room at most. Those that would take
+ * nothing are left out of them; when one of these is in all sets, there is
+ * none, and -1 is returned. A result that is not above enough may be larger
+ * than it needs to be.
  */
 int64
 promo_bound(PromoCase *a, PromoBound *bound, const int64 *left,
-			const int64 *used, uint64 available, int count, int64 room,
+			const int64 *used, uint64 *useful, int count, int64 room,
 			int64 enough)
 {
-	uint64 cliques[PROMO_SEARCH_MAX];
-	int64 largest[PROMO_SEARCH_MAX];
-	int n = 0;
 	int64 points;
-	int64 sum = 0;
 	int64 most = 0;
 	int64 result;
-	uint64 lines;
-	uint64 last;
-	uint64 in_turn = bound_each(a, bound, left, used, available, &points);
+	uint64 in_turn = bound_each(a, bound, left, used, useful, &points);
 	double error = 1e-3;
 
-	for (uint64 rest = available; rest != 0; rest &= rest - 1)
-	{
-		int bit = pg_rightmost_one_pos64(rest);
-		int i = 0;
-
-		while (i < n && (cliques[i] & ~a->conflicts[bit]) != 0)
-			i++;
-		if (i == n)
-		{
-			cliques[n] = 0;
-			largest[n++] = 0;
-		}
-		cliques[i] |= UINT64CONST(1) << bit;
-		largest[i] = Max(largest[i], bound->alone[bit]);
-		sum += bound->alone[bit];
-	}
+	if ((bound->must & ~*useful) != 0)
+		return -1;
 	for (int i = 0; i < a->cart.nlines; i++)
 		most += left[i];
 	error += (double) most * (a->nbits + 8) * BOUND_ERROR;
-	most = Min(most, room) + points;
-	result = Min(most, bound_largest(largest, n, count));
-	if (result <= enough)
-		return result;
-	lines = bound_split(a, in_turn, &last);
-	if ((lines | last) != 0)
+	result = Min(Min(most, room) + points,
+				 promo_cover_alone(a, bound, *useful, count));
+	for (int plain = 0; plain < 2 && in_turn != 0 && result > enough; plain++)
 	{
-		double weights[PROMO_SEARCH_MAX];
-		double others =
-			bound_convex(a, bound, left, used, lines, last, weights);
+		double sets =
+			bound_sets(a, bound, left, *useful, in_turn, count, plain == 1);
 
-		for (uint64 rest = available & ~(lines | last); rest != 0;
-			 rest &= rest - 1)
-		{
-			int bit = pg_rightmost_one_pos64(rest);
-
-			weights[bit] = bound->alone[bit];
-		}
-		others += bound_weight(a, available, weights, count);
-		result = Min(result, (int64) (others + error));
-	}
-	if (result > enough)
-	{
-		double others = sum;
-
-		for (uint64 rest = in_turn; rest != 0; rest &= rest - 1)
-			others -= bound->alone[pg_rightmost_one_pos64(rest)];
-		others += bound_in_turn(a, bound, left, used, in_turn);
-		result = Min(result, (int64) (others + error));
+		result = Min(result, (int64) (sets + error));
 	}
 	return result;
 }

@@ -258,23 +258,65 @@ extern PromoSet promo_price_mask(PromoCase *a, uint64 mask, uint64 *idle);
 /* bound.c */
 typedef struct BoundStep
 {
-	double taken; /* off a line */
-	double slope; /* of what is left in what was there */
+	double taken;   /* off a line */
+	double slope;   /* of what is left in what was there */
+	double unit;    /* taken off a unit */
+	double rounded; /* taken off for what rounding may take */
 } BoundStep;
+
+/* What the rounding of a promotion takes at most. */
+typedef struct PromoRounding
+{
+	double total; /* of all its lines together */
+	double moved; /* of some, which others have more */
+} PromoRounding;
+
+/* Which units a promotion discounts after others. */
+typedef struct PromoUnits
+{
+	uint64 rivals; /* that count units of the same lines */
+	bool shared;   /* others may use units before */
+	int64 get;     /* units it discounts at most */
+	int64 rest;    /* units it leaves of its lines at most when taken */
+	int64 *picked; /* of each line at most */
+	int64 *used;   /* of each line, and each to buy of, at most */
+} PromoUnits;
 
 typedef struct PromoBound
 {
 	BoundStep *steps; /* scratch, one a line of each promotion */
 	double *left;     /* scratch, one a line */
+	int64 *uses;      /* units that promotions may use, one a line */
+	double extra;     /* that is left at least beyond what lines say */
 	int64 alone[PROMO_SEARCH_MAX];
-	uint64 rivals[PROMO_SEARCH_MAX]; /* that count units of the same lines */
-	uint64 work;                     /* lines looked at */
+	PromoRounding rounding[PROMO_SEARCH_MAX];
+	double gain[PROMO_SEARCH_MAX];  /* left of an order's price beyond lines */
+	double slope[PROMO_SEARCH_MAX]; /* of that in what was there */
+	PromoUnits units[PROMO_SEARCH_MAX];
+	bool plain;  /* nothing is expected to be left out */
+	uint64 best; /* set found so far */
+	uint64 must; /* promotions that are in all sets to bound */
+	uint64 work; /* lines looked at */
 } PromoBound;
 
-extern void promo_bound_rivals(const PromoCase *a, PromoBound *bound);
+extern bool promo_is_price(const Promotion *promotion);
 extern int64 promo_bound(PromoCase *a, PromoBound *bound, const int64 *left,
-						 const int64 *used, uint64 available, int count,
+						 const int64 *used, uint64 *useful, int count,
 						 int64 room, int64 enough);
+
+/* cover.c */
+extern double promo_cover_weight(const PromoCase *a, uint64 promotions,
+								 double *weights, int count);
+extern int64 promo_cover_alone(const PromoCase *a, const PromoBound *bound,
+							   uint64 available, int count);
+extern uint64 promo_cover_out(const PromoCase *a, const PromoBound *bound,
+							  uint64 available);
+
+/* units.c */
+extern void promo_units_start(const PromoCase *a, PromoBound *bound);
+extern int64 promo_units(PromoCase *a, PromoBound *bound,
+						 const Promotion *promotion, const int64 *left,
+						 const int64 *used, uint64 before);
 
 /* result.c */
 extern Jsonb *promo_result(PromoCase *a, const char *objective,

@@ -97,7 +97,7 @@ search_count(const PromoCase *a, uint64 chosen)
 
 /* Tells whether nothing below a node can be among the best two. */
 static bool
-search_is_done(Search *search, const SearchNode *node, const int64 *left,
+search_is_done(Search *search, SearchNode *node, const int64 *left,
 			   const int64 *used)
 {
 	const PromoFound *found = search->found;
@@ -108,11 +108,14 @@ search_is_done(Search *search, const SearchNode *node, const int64 *left,
 	if (search->margin)
 		most = -node->benefit;
 	else
-		most =
-			node->benefit +
-			promo_bound(search->a, &search->bound, left, used, node->available,
-						search_count(search->a, node->chosen), node->room,
-						found->second.value - node->benefit);
+	{
+		search->bound.best = found->best.mask;
+		most = node->benefit +
+			   promo_bound(search->a, &search->bound, left, used,
+						   &node->available,
+						   search_count(search->a, node->chosen), node->room,
+						   found->second.value - node->benefit);
+	}
 	if (most > found->second.value)
 		return false;
 	return most < found->best.value ||
@@ -163,13 +166,17 @@ search_node(Search *search, SearchNode node)
 		search_note_node(search, &node);
 	while (node.available != 0)
 	{
-		int bit = pg_rightmost_one_pos64(node.available);
-		SearchNode with = node;
+		int bit;
+		SearchNode with;
 		PromoTaken taken;
 
 		search_work(search, 2 * nlines);
 		if (search_is_done(search, &node, left, used))
 			return;
+		if (node.available == 0)
+			break;
+		bit = pg_rightmost_one_pos64(node.available);
+		with = node;
 		memcpy(left + nlines, left, nlines * sizeof(int64));
 		if (a->with_units)
 			memcpy(used + nlines, used, nlines * sizeof(int64));
@@ -331,7 +338,7 @@ promo_search(PromoCase *a, PromoObjective objective, PromoFound *found)
 								: palloc0(2 * nlines * sizeof(int64));
 	search.bound.left = palloc(nlines * sizeof(double));
 	search.bound.steps = palloc((search_steps(a) + 1) * sizeof(BoundStep));
-	promo_bound_rivals(a, &search.bound);
+	promo_units_start(a, &search.bound);
 	if (objective == PROMO_CUSTOMER)
 		search_note(found, search_greedy(a, compare_alone));
 	search_node(&search, search_start(a, search.left, search.used));
