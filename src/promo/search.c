@@ -2,7 +2,9 @@
  * Finds the best set and the second best: depth first, promotions in the
  * order in which they apply, so that what a branch starts from is exact. For
  * the customer a branch is left when even its bound is not above the second
- * best; for the margin, when what it takes off already is not below.
+ * best; for the margin, when what it takes off already is not below. For the
+ * customer a good set is made first, and promotions on which bounds depend
+ * most are decided on before the others.
  *
  * A set counts when it is allowed and each of its promotions takes something
  * off, or gives points, where it is applied.
@@ -27,6 +29,10 @@ typedef struct Search
 	PromoFound *found;
 	int64 *left; /* of each depth, one a line */
 	int64 *used;
+	int64 *scratch; /* two a line */
+	Size nsteps;    /* lines of all promotions */
+	uint64 ties_of; /* best set for which ties is known */
+	uint64 ties;    /* first promotions of sets that would win a tie */
 } Search;
 
 /* A branch of the search: a set and what may be added to it. */
@@ -35,6 +41,7 @@ typedef struct SearchNode
 	int depth;
 	uint64 chosen;
 	uint64 available;
+	uint64 must;    /* of those available: are in all sets */
 	uint64 refused; /* for the margin: could be added, were left out */
 	int64 total;
 	int64 benefit;
@@ -95,6 +102,72 @@ search_count(const PromoCase *a, uint64 chosen)
 			   : a->policy.max_promotions - pg_popcount64(chosen);
 }
 
+/* Makes the state of the empty set. */
+static void
+search_clear(const PromoCase *a, int64 *left, int64 *used)
+{
+	for (int i = 0; i < a->cart.nlines; i++)
+		left[i] = a->cart.lines[i].amount;
+	memset(used, 0, a->cart.nlines * sizeof(int64));
+}
+
+/*
+ * Finds the promotions that could be taken where the best set leaves them
+ * out: a set that comes to the same wins when it has one of them and, of
+ * those before, has what the best set has.
+ */
+static void
+search_find_ties(Search *search)
+{
+	PromoCase *a = search->a;
+	uint64 best = search->found->best.mask;
+	int64 *left = search->scratch;
+	int64 *used = left + a->cart.nlines;
+	int64 room = a->room;
+
+	search->ties_of = best;
+	search->ties = 0;
+	search_clear(a, left, used);
+	for (int bit = 0; bit < a->nbits; bit++)
+	{
+		uint64 mask = UINT64CONST(1) << bit;
+		const Promotion *promotion = a->ordered[bit];
+		int64 points;
+
+		if ((best & mask) != 0)
+			room -= promo_apply(a, promotion, left, used, room, NULL).total;
+		else if (promo_fits(a, best & (mask - 1), bit) &&
+				 (Min(promo_amount(a, promotion, left, used, &points), room) >
+					  0 ||
+				  points > 0))
+			search->ties |= mask;
+	}
+}
+
+/* Tells whether a set of a node can win a tie with the best set. */
+static bool
+search_can_tie(Search *search, const SearchNode *node)
+{
+	uint64 best = search->found->best.mask;
+	uint64 all = node->chosen | node->available;
+	uint64 rest;
+
+	if (!search_before(all, best))
+		return false;
+	if (search->ties_of != best)
+		search_find_ties(search);
+	for (rest = search->ties & all; rest != 0; rest &= rest - 1)
+	{
+		uint64 before = (rest & (~rest + 1)) - 1;
+
+		if ((best & before & ~all) != 0)
+			return false;
+		if (((node->chosen | node->must) & before & ~best) == 0)
+			return true;
+	}
+	return false;
+}
+
 /* Tells whether nothing below a node can be among the best two. */
 static bool
 search_is_done(Search *search, SearchNode *node, const int64 *left,
@@ -110,6 +183,7 @@ search_is_done(Search *search, SearchNode *node, const int64 *left,
 	else
 	{
 		search->bound.best = found->best.mask;
+		search->bound.must = node->must;
 		most = node->benefit +
 			   promo_bound(search->a, &search->bound, left, used,
 						   &node->available,
@@ -118,8 +192,7 @@ search_is_done(Search *search, SearchNode *node, const int64 *left,
 	}
 	if (most > found->second.value)
 		return false;
-	return most < found->best.value ||
-		   !search_before(node->chosen | node->available, found->best.mask);
+	return most < found->best.value || !search_can_tie(search, node);
 }
 
 /*
@@ -152,6 +225,17 @@ search_note_node(Search *search, const SearchNode *node)
 	search_note(search->found, set);
 }
 
+/*
+ * Returns which of the available promotions may be added to a set, with those
+ * that must be.
+ */
+static uint64
+search_room_for(const PromoCase *a, uint64 chosen, uint64 must,
+				uint64 available)
+{
+	return must | promo_room_for(a, chosen | must, available & ~must);
+}
+
 /* Searches the sets of a node. */
 static void
 search_node(Search *search, SearchNode node)
@@ -162,7 +246,7 @@ search_node(Search *search, SearchNode node)
 	int64 *used =
 		search->used + (a->with_units ? (Size) node.depth * nlines : 0);
 
-	if (!search->margin)
+	if (!search->margin && node.must == 0)
 		search_note_node(search, &node);
 	while (node.available != 0)
 	{
@@ -184,14 +268,22 @@ search_node(Search *search, SearchNode node)
 							node.room, NULL);
 		node.available &= node.available - 1;
 		if (taken.total == 0 && taken.points == 0)
+		{
+			if ((node.must & UINT64CONST(1) << bit) != 0)
+				return;
 			continue;
+		}
 		with.depth++;
 		with.chosen |= UINT64CONST(1) << bit;
-		with.available = promo_room_for(a, with.chosen, node.available);
+		with.must &= ~with.chosen;
+		with.available =
+			search_room_for(a, with.chosen, with.must, node.available);
 		with.total += taken.total;
 		with.benefit += taken.benefit;
 		with.room -= taken.total;
 		search_node(search, with);
+		if ((node.must & UINT64CONST(1) << bit) != 0)
+			return;
 		if (!search->margin)
 			continue;
 		node.refused |= UINT64CONST(1) << bit;
@@ -202,15 +294,65 @@ search_node(Search *search, SearchNode node)
 		search_note_node(search, &node);
 }
 
+/* Returns the one of some promotions that takes most alone. */
+static uint64
+search_most(const Search *search, uint64 promotions)
+{
+	int most = pg_rightmost_one_pos64(promotions);
+
+	for (; promotions != 0; promotions &= promotions - 1)
+	{
+		int bit = pg_rightmost_one_pos64(promotions);
+
+		if (search->bound.alone[bit] > search->bound.alone[most])
+			most = bit;
+	}
+	return UINT64CONST(1) << most;
+}
+
+/*
+ * Searches the sets of the first node: decides on some promotions before all
+ * others, first as the best set has it.
+ */
+static void
+search_decide(Search *search, SearchNode node, uint64 first)
+{
+	const PromoCase *a = search->a;
+	SearchNode with;
+	uint64 mask;
+	bool in;
+
+	if ((first & node.available) != 0)
+	{
+		search_work(search, 2 * a->cart.nlines);
+		if (search_is_done(search, &node, search->left, search->used))
+			return;
+	}
+	first &= node.available;
+	if (first == 0)
+	{
+		search_node(search, node);
+		return;
+	}
+	mask = search_most(search, first);
+	first &= ~mask;
+	with = node;
+	with.must |= mask;
+	with.available =
+		search_room_for(a, node.chosen, with.must, node.available);
+	node.available &= ~mask;
+	in = (search->found->best.mask & mask) != 0;
+	search_decide(search, in ? with : node, first);
+	search_decide(search, in ? node : with, first);
+}
+
 /* Makes the first node: the empty set. */
 static SearchNode
 search_start(PromoCase *a, int64 *left, int64 *used)
 {
 	SearchNode node = {.room = a->room};
 
-	for (int i = 0; i < a->cart.nlines; i++)
-		left[i] = a->cart.lines[i].amount;
-	memset(used, 0, a->cart.nlines * sizeof(int64));
+	search_clear(a, left, used);
 	for (int i = 0; i < a->nbits; i++)
 		node.available |= UINT64CONST(1) << i;
 	node.available = promo_room_for(a, 0, node.available);
@@ -257,9 +399,20 @@ promo_compare_strength(const void *a, const void *b)
 	return one->id < other->id ? -1 : one->id > other->id;
 }
 
-/* Adds promotions to a set, in the order of a comparison, where allowed. */
+/* Tells whether a promotion excludes most of the others. */
+static bool
+search_is_loner(const PromoCase *a, const Promotion *promotion)
+{
+	return pg_popcount64(a->conflicts[promotion->bit]) > a->nbits / 2;
+}
+
+/*
+ * Adds promotions to a set, in the order of a comparison, where allowed, with
+ * or without those that exclude most others.
+ */
 static PromoSet
-search_greedy(PromoCase *a, int (*compare)(const void *, const void *))
+search_greedy(PromoCase *a, int (*compare)(const void *, const void *),
+			  bool loners)
 {
 	Promotion *sorted[PROMO_SEARCH_MAX];
 	PromoSet best = {.found = true};
@@ -271,7 +424,8 @@ search_greedy(PromoCase *a, int (*compare)(const void *, const void *))
 		uint64 idle;
 		PromoSet set;
 
-		if (!promo_fits(a, best.mask, sorted[i]->bit))
+		if (!promo_fits(a, best.mask, sorted[i]->bit) ||
+			(!loners && search_is_loner(a, sorted[i])))
 			continue;
 		set = promo_price_mask(a, best.mask | UINT64CONST(1) << sorted[i]->bit,
 							   &idle);
@@ -279,6 +433,56 @@ search_greedy(PromoCase *a, int (*compare)(const void *, const void *))
 			best = set;
 	}
 	return best;
+}
+
+/*
+ * Prices a set without the promotions that take nothing in it, and notes it;
+ * tells whether it is the best.
+ */
+static bool
+search_try(Search *search, uint64 mask)
+{
+	PromoFound *found = search->found;
+	int64 value = found->best.value;
+	uint64 idle;
+	PromoSet set;
+
+	do
+	{
+		set = promo_price_mask(search->a, mask, &idle);
+		search_work(search, search->nsteps);
+		mask &= ~idle;
+	} while (idle != 0);
+	search_note(found, set);
+	return set.value > value;
+}
+
+/*
+ * Makes the best set better as long as that takes one promotion more, for
+ * those that it excludes, or one less.
+ */
+static void
+search_improve(Search *search)
+{
+	PromoCase *a = search->a;
+	bool better = true;
+
+	while (better && search->bound.work < SEARCH_WORK_MAX / 100)
+	{
+		better = false;
+		for (int bit = 0; bit < a->nbits; bit++)
+		{
+			uint64 mask = search->found->best.mask ^ UINT64CONST(1) << bit;
+
+			if ((mask & UINT64CONST(1) << bit) != 0)
+			{
+				mask &= ~a->conflicts[bit];
+				if (!promo_fits(a, mask & ~(UINT64CONST(1) << bit), bit))
+					continue;
+			}
+			better |= search_try(search, mask);
+		}
+	}
 }
 
 /* Compares promotions by what they give alone. */
@@ -317,31 +521,66 @@ search_steps(const PromoCase *a)
 	return steps;
 }
 
+/*
+ * Returns the promotions to decide on first, on which bounds depend most:
+ * those that make a price of several lines, which is what is left of these,
+ * those that use up units by buying them, and those that exclude most others.
+ */
+static uint64
+search_first(const PromoCase *a)
+{
+	uint64 first = 0;
+
+	for (int i = 0; i < a->nbits; i++)
+		if (promo_is_price(a->ordered[i]) ||
+			a->ordered[i]->discount.kind == PROMO_BUY_X_GET_Y ||
+			search_is_loner(a, a->ordered[i]))
+			first |= UINT64CONST(1) << i;
+	return first;
+}
+
+/* Makes room for a search. */
+static void
+search_open(Search *search)
+{
+	PromoCase *a = search->a;
+	int nlines = Max(a->cart.nlines, 1);
+	Size depth = a->nbits + 2;
+
+	search->nsteps = search_steps(a);
+	search->left = palloc(depth * nlines * sizeof(int64));
+	search->used = a->with_units ? palloc(depth * nlines * sizeof(int64))
+								 : palloc0(2 * nlines * sizeof(int64));
+	search->scratch = palloc(2 * nlines * sizeof(int64));
+	search->bound.left = palloc(nlines * sizeof(double));
+	search->bound.steps = palloc((search->nsteps + 1) * sizeof(BoundStep));
+	promo_units_start(a, &search->bound);
+}
+
 /* Finds the best set by an objective, and the second best if there is one. */
 void
 promo_search(PromoCase *a, PromoObjective objective, PromoFound *found)
 {
-	int nlines = Max(a->cart.nlines, 1);
-	Size depth = a->nbits + 2;
 	Search search = {
 		.a = a, .margin = objective == PROMO_MARGIN, .found = found};
+	uint64 first = 0;
 
 	*found = (PromoFound){0};
 	search_alone(a);
 	if (objective == PROMO_PRIORITY)
 	{
-		found->best = search_greedy(a, promo_compare_strength);
+		found->best = search_greedy(a, promo_compare_strength, true);
 		return;
 	}
-	search.left = palloc(depth * nlines * sizeof(int64));
-	search.used = a->with_units ? palloc(depth * nlines * sizeof(int64))
-								: palloc0(2 * nlines * sizeof(int64));
-	search.bound.left = palloc(nlines * sizeof(double));
-	search.bound.steps = palloc((search_steps(a) + 1) * sizeof(BoundStep));
-	promo_units_start(a, &search.bound);
+	search_open(&search);
 	if (objective == PROMO_CUSTOMER)
-		search_note(found, search_greedy(a, compare_alone));
-	search_node(&search, search_start(a, search.left, search.used));
+	{
+		search_note(found, search_greedy(a, compare_alone, true));
+		search_note(found, search_greedy(a, compare_alone, false));
+		search_improve(&search);
+		first = search_first(a);
+	}
+	search_decide(&search, search_start(a, search.left, search.used), first);
 	if (search.margin)
 	{
 		found->best.value = -found->best.value;
