@@ -12,7 +12,12 @@ SELECT i, pg_temp.promotions(1 + i % 6, (ARRAY[0, 0.1, 0.3])[1 + i % 3]) AS prom
 FROM generate_series(1, 1200) AS i
 UNION ALL
 SELECT i, pg_temp.promotions(8 + i % 4, 0.2), pg_temp.cart(1 + pg_temp.pick(5)), pg_temp.policy() - 'max_promotions'
-FROM generate_series(1201, 1300) AS i;
+FROM generate_series(1201, 1300) AS i
+UNION ALL
+-- Each on one or two of four lines, where discounts on units meet.
+SELECT i, (SELECT jsonb_agg(p || jsonb_build_object('applies_to', jsonb_build_object('id', jsonb_build_array((1 + pg_temp.pick(4))::text, (1 + pg_temp.pick(4))::text))))
+           FROM jsonb_array_elements(pg_temp.promotions(7 + i % 3, 0.1)) AS p WHERE i > 0), pg_temp.cart(4), pg_temp.policy() - 'max_promotions'
+FROM generate_series(1301, 1360) AS i;
 CREATE TEMP TABLE found AS
 SELECT s.i, o.objective, promo_best_set(s.promotions, s.cart, o.objective, s.policy) AS r
 FROM sample s CROSS JOIN unnest('{customer,margin,priority}'::text[]) AS o(objective);
