@@ -602,8 +602,9 @@ bound_turn_forward(PromoCase *a, PromoBound *bound, BoundTurn *turn)
 }
 
 /*
- * Takes the last promotions off the sum and goes back over them; returns the
- * slope of what is left in the sum before them.
+ * Takes the last promotions off the sum, with what rounding may take, and
+ * goes back over them; returns the slope of what is left in the sum before
+ * them.
  */
 static double
 bound_turn_last(PromoCase *a, PromoBound *bound, BoundTurn *turn)
@@ -618,6 +619,8 @@ bound_turn_last(PromoCase *a, PromoBound *bound, BoundTurn *turn)
 
 		taken[bit] = bound_step_whole(bound, a->ordered[bit], turn->before,
 									  &turn->left, &slopes[bit]);
+		if (a->ordered[bit]->discount.kind == PROMO_PERCENTAGE)
+			turn->left = Max(turn->left - 0.5, 0);
 	}
 	for (uint64 rest = turn->last; rest != 0;)
 	{
@@ -626,8 +629,6 @@ bound_turn_last(PromoCase *a, PromoBound *bound, BoundTurn *turn)
 
 		rest &= ~mask;
 		turn->left += taken[bit] * slope;
-		if (a->ordered[bit]->discount.kind == PROMO_PERCENTAGE)
-			turn->left -= slope * 0.5;
 		if ((turn->out & mask) != 0)
 			turn->adds[bit] = bound->alone[bit] * slope;
 		else
