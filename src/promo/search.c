@@ -43,6 +43,8 @@ typedef struct SearchNode
 	uint64 available;
 	uint64 must;    /* of those available: are in all sets */
 	uint64 refused; /* for the margin: could be added, were left out */
+	uint64 twin;    /* chosen, may be left out, others alike; 0: none */
+	int64 worth;    /* of its points */
 	int64 total;
 	int64 benefit;
 	int64 room;
@@ -223,6 +225,37 @@ search_note_node(Search *search, const SearchNode *node)
 					.total = node->total};
 
 	search_note(search->found, set);
+	if (node->twin == 0)
+		return;
+	set.mask &= ~node->twin;
+	set.value -= node->worth;
+	search_note(search->found, set);
+}
+
+/*
+ * Tells whether each set with a promotion that was taken is at least as good
+ * as that without it: it gives points only and keeps nothing out. The best
+ * one without it is noted as the twin of that with it.
+ */
+static bool
+search_is_free(const Search *search, const SearchNode *node, SearchNode *with,
+			   PromoTaken taken)
+{
+	const PromoCase *a = search->a;
+	uint64 mask = with->chosen & ~node->chosen;
+	const Promotion *promotion = a->ordered[pg_rightmost_one_pos64(mask)];
+
+	if (search->margin || taken.total != 0 ||
+		with->available != node->available ||
+		(promotion->categories & a->limited) != 0 ||
+		a->policy.max_promotions != PROMO_NONE)
+		return false;
+	if (with->twin == 0 || taken.benefit < with->worth)
+	{
+		with->twin = mask;
+		with->worth = taken.benefit;
+	}
+	return true;
 }
 
 /*
@@ -253,6 +286,7 @@ search_node(Search *search, SearchNode node)
 		int bit;
 		SearchNode with;
 		PromoTaken taken;
+		bool without;
 
 		search_work(search, 2 * nlines);
 		if (search_is_done(search, &node, left, used))
@@ -281,8 +315,10 @@ search_node(Search *search, SearchNode node)
 		with.total += taken.total;
 		with.benefit += taken.benefit;
 		with.room -= taken.total;
+		without = !search_is_free(search, &node, &with, taken) &&
+				  (node.must & UINT64CONST(1) << bit) == 0;
 		search_node(search, with);
-		if ((node.must & UINT64CONST(1) << bit) != 0)
+		if (!without)
 			return;
 		if (!search->margin)
 			continue;
