@@ -691,7 +691,11 @@ bound_each(PromoCase *a, PromoBound *bound, const int64 *left,
 
 	*points = 0;
 	if (a->with_units)
+	{
 		memset(bound->uses, 0, a->cart.nlines * sizeof(int64));
+		memcpy(bound->used, used, a->cart.nlines * sizeof(int64));
+		bound->known = 0;
+	}
 	for (uint64 rest = *available; rest != 0; rest &= rest - 1)
 	{
 		int bit = pg_rightmost_one_pos64(rest);

@@ -98,8 +98,8 @@ promo_pick(const PromoCase *a, const Promotion *promotion, const int64 *used,
 }
 
 /* Marks the units as used that were picked, and those that were bought. */
-static void
-price_use(const PromoCase *a, const Promotion *promotion, int64 *used,
+void
+promo_use(const PromoCase *a, const Promotion *promotion, int64 *used,
 		  int64 times, const int64 *picked)
 {
 	int64 rest = 0;
@@ -378,7 +378,7 @@ promo_apply(PromoCase *a, const Promotion *promotion, int64 *left, int64 *used,
 	if (taken.total == 0)
 		return taken;
 	if (promo_counts_units(promotion))
-		price_use(a, promotion, used, times, a->picked);
+		promo_use(a, promotion, used, times, a->picked);
 	price_part(a, promotion, left, taken.total, sum, lines);
 	return taken;
 }

@@ -204,6 +204,8 @@ extern void promo_select(PromoCase *a);
 extern bool promo_counts_units(const Promotion *promotion);
 extern int64 promo_pick(const PromoCase *a, const Promotion *promotion,
 						const int64 *used, int64 *picked);
+extern void promo_use(const PromoCase *a, const Promotion *promotion,
+					  int64 *used, int64 times, const int64 *picked);
 extern int64 promo_amount(PromoCase *a, const Promotion *promotion,
 						  const int64 *left, const int64 *used, int64 *points);
 extern PromoTaken promo_apply(PromoCase *a, const Promotion *promotion,
@@ -287,6 +289,8 @@ typedef struct PromoBound
 	BoundStep *steps; /* scratch, one a line of each promotion */
 	double *left;     /* scratch, one a line */
 	int64 *uses;      /* units that promotions may use, one a line */
+	int64 *used;      /* and that those use of which it is known */
+	uint64 known;     /* promotions of which it is known what they use */
 	double extra;     /* that is left at least beyond what lines say */
 	int64 alone[PROMO_SEARCH_MAX];
 	PromoRounding rounding[PROMO_SEARCH_MAX];

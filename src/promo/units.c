@@ -53,6 +53,7 @@ promo_units_start(const PromoCase *a, PromoBound *bound)
 	uint64 *lines = palloc0(Max(a->cart.nlines, 1) * sizeof(uint64));
 
 	bound->uses = palloc0(Max(a->cart.nlines, 1) * sizeof(int64));
+	bound->used = palloc0(Max(a->cart.nlines, 1) * sizeof(int64));
 	for (int pass = 0; pass < 2; pass++)
 		for (int bit = 0; bit < a->nbits; bit++)
 		{
@@ -317,11 +318,13 @@ promo_units(PromoCase *a, PromoBound *bound, const Promotion *promotion,
 	PromoUnits *units = &bound->units[promotion->bit];
 	uint64 rivals = units->rivals & before;
 	uint64 excluded = rivals & a->conflicts[promotion->bit];
+	uint64 mask = UINT64CONST(1) << promotion->bit;
 	int64 most;
 	int64 points;
+	int64 times = 0;
 
 	units_add(a, bound, excluded, -1);
-	units->shared = rivals != excluded;
+	units->shared = (rivals & ~excluded & ~bound->known) != 0;
 	if (units->shared)
 	{
 		units_find(a, bound, promotion, used, rivals & ~excluded);
@@ -329,11 +332,13 @@ promo_units(PromoCase *a, PromoBound *bound, const Promotion *promotion,
 	}
 	else
 	{
-		most = promo_amount(a, promotion, left, used, &points);
+		most = promo_amount(a, promotion, left, bound->used, &points);
 		memcpy(units->picked, a->picked, promotion->nlines * sizeof(int64));
 		units->get = 0;
 		for (int i = 0; i < promotion->nlines; i++)
 			units->get += units->picked[i];
+		if (promotion->discount.kind == PROMO_BUY_X_GET_Y)
+			times = units->get / promotion->discount.get;
 	}
 	if (most > 0)
 	{
@@ -342,6 +347,11 @@ promo_units(PromoCase *a, PromoBound *bound, const Promotion *promotion,
 	}
 	units_add(a, bound, excluded, 1);
 	if (most > 0)
-		units_add(a, bound, UINT64CONST(1) << promotion->bit, 1);
+		units_add(a, bound, mask, 1);
+	if (!units->shared && (bound->must & mask) != 0)
+	{
+		promo_use(a, promotion, bound->used, times, units->picked);
+		bound->known |= mask;
+	}
 	return most;
 }
