@@ -15,8 +15,14 @@
  * that of the chord up to what is left now. Of a promotion that is expected to
  * be left out, what it takes alone is counted, and the slope is one. What
  * rounding could change is taken off what is left, by the slopes after it.
+ *
+ * A price of an order that is in all sets leaves its lines at a sum that does
+ * not depend on what was taken off them before, so what comes after it is also
+ * taken off the sum, of which each promotion can reach a part.
  */
 #include "postgres.h"
+
+#include <float.h>
 
 #include "port/pg_bitutils.h"
 #include "promo/promo.h"
@@ -24,15 +30,22 @@
 /* Relative error of the sums of a bound, for each promotion. */
 #define BOUND_ERROR 1e-15
 
+/*
+ * Of a line of which so little is left it is not looked at who takes it,
+ * which is less than what rounding could take.
+ */
+#define BOUND_LITTLE 8
+
 /* Promotions that are taken in turn, and what they take. */
 typedef struct BoundTurn
 {
-	const int64 *now; /* what is left of each line before them */
-	double before;    /* the sum of that */
-	double left;      /* at least, when all take what they add */
-	uint64 lines;     /* those that are taken line by line */
-	uint64 last;      /* those that are taken off the sum, after these */
-	uint64 out;       /* those that are expected to be left out */
+	const int64 *now;       /* what is left of each line before them */
+	double before;          /* the sum of that */
+	double left;            /* at least, when all take what they add */
+	uint64 lines;           /* those that are taken line by line */
+	uint64 last;            /* those that are taken off the sum, after these */
+	uint64 out;             /* those that are expected to be left out */
+	const Promotion *price; /* in all sets, between these; NULL: none */
 	double adds[PROMO_SEARCH_MAX]; /* at most */
 } BoundTurn;
 
@@ -596,32 +609,140 @@ bound_turn_forward(PromoCase *a, PromoBound *bound, BoundTurn *turn)
 		steps += promotion->nlines;
 		bound->work += 2 * promotion->nlines;
 	}
+	if (turn->price != NULL)
+		bound->extra = 0;
 	turn->left = bound->extra;
 	for (int i = 0; i < a->cart.nlines; i++)
 		turn->left += bound->left[i];
+	if (turn->price == NULL)
+		return;
+	for (int i = 0; i < turn->price->nlines; i++)
+		turn->left -= bound->left[turn->price->lines[i]];
+	turn->left = Max(turn->left, 0) + (double) turn->price->discount.amount;
 }
 
 /*
- * Takes the last promotions off the sum, with what rounding may take, and
- * goes back over them; returns the slope of what is left in the sum before
- * them.
+ * Returns how much of the lines of a promotion is left at most after the
+ * price of an order: most of its lines are left when nothing was taken off
+ * them before, and all off the others. Rounding moves less than one of each.
+ */
+static double
+bound_reach(const PromoBound *bound, const BoundTurn *turn,
+			const Promotion *promotion)
+{
+	const Promotion *price = turn->price;
+	double amount = price->discount.amount;
+	double among = 0;
+	double beside = 0;
+	double others = 0;
+	int n = 0;
+
+	for (int j = 0; j < price->nlines; j++)
+		others += bound->left[price->lines[j]];
+	for (int i = 0, j = 0; i < promotion->nlines; i++)
+	{
+		int at = promotion->lines[i];
+
+		while (j < price->nlines && price->lines[j] < at)
+			j++;
+		if (j == price->nlines || price->lines[j] != at)
+		{
+			beside += turn->now[at];
+			continue;
+		}
+		among += turn->now[at];
+		others -= bound->left[at];
+		n++;
+	}
+	if (n == price->nlines)
+		return beside + amount;
+	if (among > 0)
+		amount *= among / (among + Max(others, 0));
+	return beside + Min(among, amount + Min(n, price->nlines - n));
+}
+
+/*
+ * Takes a promotion of the order off a sum of which its lines are so much at
+ * most; sets how the sum's slope changes.
+ */
+static double
+bound_step_sum(const Promotion *promotion, double reach, double sum,
+			   double *slope)
+{
+	const PromoDiscount *discount = &promotion->discount;
+	double there = Min(sum, reach);
+	double most = bound_order(promotion, DBL_MAX);
+	double share = 1;
+
+	if (discount->kind == PROMO_FIXED_PRICE)
+		there = Max(there - (double) discount->amount, 0);
+	else if (most < 0)
+		share = (double) discount->percent / PROMO_WHOLE;
+	if (most < 0)
+		most = DBL_MAX;
+	if (discount->cap != PROMO_NONE)
+		most = Min(most, (double) discount->cap);
+	*slope = sum < reach && there * share < most ? 1 - share : 1;
+	return Min(there * share, most);
+}
+
+/*
+ * Takes a promotion of those after the price off the sum; sets how the sum's
+ * slope changes, and lowers to what it takes what it takes alone at most.
+ */
+static double
+bound_step_last(const PromoBound *bound, BoundTurn *turn,
+				const Promotion *promotion, double *alone, double *slope)
+{
+	double reach = bound_reach(bound, turn, promotion);
+	double taken = bound_step_sum(promotion, reach, DBL_MAX, slope);
+
+	*alone = Min(*alone, taken);
+	taken = bound_step_sum(promotion, reach, turn->left, slope);
+	turn->left = Max(turn->left - taken, 0);
+	return taken;
+}
+
+/*
+ * Takes the last promotions off the sum, with what rounding may take; sets
+ * what each takes, what it takes alone at most, and how the sum's slope
+ * changes.
+ */
+static void
+bound_turn_sum(const PromoCase *a, PromoBound *bound, BoundTurn *turn,
+			   double *taken, double *alone, double *slopes)
+{
+	for (uint64 rest = turn->last; rest != 0; rest &= rest - 1)
+	{
+		int bit = pg_rightmost_one_pos64(rest);
+		const Promotion *promotion = a->ordered[bit];
+
+		alone[bit] = bound->alone[bit];
+		if (turn->price == NULL)
+			taken[bit] = bound_step_whole(bound, promotion, turn->before,
+										  &turn->left, &slopes[bit]);
+		else
+			taken[bit] = bound_step_last(bound, turn, promotion, &alone[bit],
+										 &slopes[bit]);
+		if (promotion->discount.kind == PROMO_PERCENTAGE)
+			turn->left = Max(turn->left - 0.5, 0);
+		bound->work += promotion->nlines;
+	}
+}
+
+/*
+ * Takes the last promotions off the sum and goes back over them; returns the
+ * slope of what is left in the sum before them.
  */
 static double
 bound_turn_last(PromoCase *a, PromoBound *bound, BoundTurn *turn)
 {
-	double taken[PROMO_SEARCH_MAX] = {0};
-	double slopes[PROMO_SEARCH_MAX] = {0};
+	double taken[PROMO_SEARCH_MAX];
+	double alone[PROMO_SEARCH_MAX];
+	double slopes[PROMO_SEARCH_MAX];
 	double slope = 1;
 
-	for (uint64 rest = turn->last; rest != 0; rest &= rest - 1)
-	{
-		int bit = pg_rightmost_one_pos64(rest);
-
-		taken[bit] = bound_step_whole(bound, a->ordered[bit], turn->before,
-									  &turn->left, &slopes[bit]);
-		if (a->ordered[bit]->discount.kind == PROMO_PERCENTAGE)
-			turn->left = Max(turn->left - 0.5, 0);
-	}
+	bound_turn_sum(a, bound, turn, taken, alone, slopes);
 	for (uint64 rest = turn->last; rest != 0;)
 	{
 		int bit = pg_leftmost_one_pos64(rest);
@@ -630,7 +751,7 @@ bound_turn_last(PromoCase *a, PromoBound *bound, BoundTurn *turn)
 		rest &= ~mask;
 		turn->left += taken[bit] * slope;
 		if ((turn->out & mask) != 0)
-			turn->adds[bit] = bound->alone[bit] * slope;
+			turn->adds[bit] = alone[bit] * slope;
 		else
 		{
 			turn->adds[bit] = taken[bit] * slope;
@@ -639,6 +760,25 @@ bound_turn_last(PromoCase *a, PromoBound *bound, BoundTurn *turn)
 	}
 	turn->left -= bound->extra * slope;
 	return slope;
+}
+
+/*
+ * Sets the slopes of what is left in the end in each line before the last
+ * promotions, of which that in the sum is given.
+ */
+static void
+bound_turn_slopes(const PromoCase *a, PromoBound *bound, const BoundTurn *turn,
+				  double slope)
+{
+	for (int i = 0; i < a->cart.nlines; i++)
+		bound->left[i] = slope;
+	if (turn->price == NULL)
+		return;
+	for (int i = 0; i < a->cart.nlines; i++)
+		if (turn->now[i] <= BOUND_LITTLE)
+			bound->left[i] = 0;
+	for (int i = 0; i < turn->price->nlines; i++)
+		bound->left[turn->price->lines[i]] = 0;
 }
 
 /*
@@ -656,8 +796,7 @@ bound_turn(PromoCase *a, PromoBound *bound, BoundTurn *turn)
 
 	bound_turn_forward(a, bound, turn);
 	slope = bound_turn_last(a, bound, turn);
-	for (int i = 0; i < a->cart.nlines; i++)
-		bound->left[i] = slope;
+	bound_turn_slopes(a, bound, turn, slope);
 	for (uint64 rest = turn->lines; rest != 0; rest &= rest - 1)
 		steps += a->ordered[pg_rightmost_one_pos64(rest)]->nlines;
 	for (uint64 rest = turn->lines; rest != 0;)
@@ -726,13 +865,21 @@ bound_each(PromoCase *a, PromoBound *bound, const int64 *left,
 
 /*
  * Parts promotions into those to be taken line by line and those that, last
- * of all, can be taken off the sum.
+ * of all, can be taken off the sum; these are those after the price.
  */
 static void
 bound_split(const PromoCase *a, uint64 in_turn, BoundTurn *turn)
 {
 	turn->lines = 0;
 	turn->last = 0;
+	if (turn->price != NULL)
+	{
+		uint64 mask = UINT64CONST(1) << turn->price->bit;
+
+		turn->lines = in_turn & (mask - 1);
+		turn->last = in_turn & ~mask & ~(mask - 1);
+		return;
+	}
 	for (uint64 rest = in_turn; rest != 0;)
 	{
 		int bit = pg_leftmost_one_pos64(rest);
@@ -747,21 +894,35 @@ bound_split(const PromoCase *a, uint64 in_turn, BoundTurn *turn)
 	}
 }
 
+/* Returns the last price of several lines that is in all sets. */
+static const Promotion *
+bound_last_price(const PromoCase *a, const PromoBound *bound)
+{
+	for (uint64 rest = bound->must; rest != 0;)
+	{
+		int bit = pg_leftmost_one_pos64(rest);
+
+		if (promo_is_price(a->ordered[bit]))
+			return a->ordered[bit];
+		rest &= ~(UINT64CONST(1) << bit);
+	}
+	return NULL;
+}
+
 /*
  * Returns how much available promotions could take off, and their points be
  * worth, when they are taken in turn: those that in_turn has the bits of. If
- * plain, none is expected to be left out.
+ * there is a price, those after it are taken off the sum.
  */
 static double
 bound_sets(PromoCase *a, PromoBound *bound, const int64 *left,
-		   uint64 available, uint64 in_turn, int count, bool plain)
+		   uint64 available, uint64 in_turn, int count, const Promotion *price)
 {
-	BoundTurn turn = {.now = left};
+	BoundTurn turn = {.now = left, .price = price};
 	double most;
 
 	bound_split(a, in_turn, &turn);
-	bound->plain = plain;
-	if (!plain)
+	if (!bound->plain)
 		turn.out = promo_cover_out(a, bound, available);
 	most = bound_turn(a, bound, &turn);
 	for (uint64 rest = available & ~in_turn; rest != 0; rest &= rest - 1)
@@ -793,6 +954,7 @@ promo_bound(PromoCase *a, PromoBound *bound, const int64 *left,
 	int64 result;
 	uint64 in_turn = bound_each(a, bound, left, used, useful, &points);
 	double error = 1e-3;
+	const Promotion *price;
 
 	if ((bound->must & ~*useful) != 0)
 		return -1;
@@ -801,11 +963,15 @@ promo_bound(PromoCase *a, PromoBound *bound, const int64 *left,
 	error += (double) most * (a->nbits + 8) * BOUND_ERROR;
 	result = Min(Min(most, room) + points,
 				 promo_cover_alone(a, bound, *useful, count));
-	for (int plain = 0; plain < 2 && in_turn != 0 && result > enough; plain++)
+	price = bound_last_price(a, bound);
+	for (int pass = price == NULL ? 1 : 0;
+		 pass < 3 && in_turn != 0 && result > enough; pass++)
 	{
-		double sets =
-			bound_sets(a, bound, left, *useful, in_turn, count, plain == 1);
+		double sets;
 
+		bound->plain = pass == 2;
+		sets = bound_sets(a, bound, left, *useful, in_turn, count,
+						  pass == 0 ? price : NULL);
 		result = Min(result, (int64) (sets + error));
 	}
 	return result;
