@@ -18,6 +18,9 @@
 /* Lines that a search may look at: a few seconds. */
 #define SEARCH_WORK_MAX UINT64CONST(1000000000)
 
+/* Of more promotions all that count units are decided on first. */
+#define SEARCH_MANY 30
+
 /* What a node costs beside its lines. */
 #define SEARCH_NODE_WORK 20
 
@@ -330,20 +333,25 @@ search_node(Search *search, SearchNode node)
 		search_note_node(search, &node);
 }
 
-/* Returns the one of some promotions that takes most alone. */
+/*
+ * Returns the one of some promotions to decide on next: the one that takes
+ * most alone. Those that count units come after the others, in the order of
+ * application, so that it is known what those before them use.
+ */
 static uint64
-search_most(const Search *search, uint64 promotions)
+search_next(const Search *search, uint64 promotions)
 {
-	int most = pg_rightmost_one_pos64(promotions);
+	int most = -1;
 
-	for (; promotions != 0; promotions &= promotions - 1)
+	for (uint64 rest = promotions; rest != 0; rest &= rest - 1)
 	{
-		int bit = pg_rightmost_one_pos64(promotions);
+		int bit = pg_rightmost_one_pos64(rest);
 
-		if (search->bound.alone[bit] > search->bound.alone[most])
+		if (!promo_counts_units(search->a->ordered[bit]) &&
+			(most < 0 || search->bound.alone[bit] > search->bound.alone[most]))
 			most = bit;
 	}
-	return UINT64CONST(1) << most;
+	return most < 0 ? promotions & (~promotions + 1) : UINT64CONST(1) << most;
 }
 
 /*
@@ -370,7 +378,7 @@ search_decide(Search *search, SearchNode node, uint64 first)
 		search_node(search, node);
 		return;
 	}
-	mask = search_most(search, first);
+	mask = search_next(search, first);
 	first &= ~mask;
 	with = node;
 	with.must |= mask;
@@ -561,15 +569,19 @@ search_steps(const PromoCase *a)
  * Returns the promotions to decide on first, on which bounds depend most:
  * those that make a price of several lines, which is what is left of these,
  * those that use up units by buying them, and those that exclude most others.
+ * Of many promotions these are all that count units.
  */
 static uint64
 search_first(const PromoCase *a)
 {
 	uint64 first = 0;
+	bool many =
+		a->nbits > SEARCH_MANY && a->policy.max_promotions == PROMO_NONE;
 
 	for (int i = 0; i < a->nbits; i++)
 		if (promo_is_price(a->ordered[i]) ||
 			a->ordered[i]->discount.kind == PROMO_BUY_X_GET_Y ||
+			(many && promo_counts_units(a->ordered[i])) ||
 			search_is_loner(a, a->ordered[i]))
 			first |= UINT64CONST(1) << i;
 	return first;
