@@ -37,3 +37,28 @@ CREATE FUNCTION @extschema@.promo_conflicts(
     AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 10000 ROWS 100;
 COMMENT ON FUNCTION @extschema@.promo_conflicts(jsonb, jsonb) IS
 'Returns the pairs of promotions of a list that may not be combined, by id, the smaller id first, with the rules that say so: stackable (one is not, and does not have the other in combine_with), excludes (one has the other in excludes), exclusive_category (one is in an exclusive category, the other neither in it nor in a joint one), category (both are in a category of which one may be had). NULL gives no row. Errors: those of promo_best_set() for promotions and a policy. O(square of the promotions).';
+
+CREATE FUNCTION @extschema@.promo_check(promotion jsonb) RETURNS boolean
+    AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 100;
+COMMENT ON FUNCTION @extschema@.promo_check(jsonb) IS
+'Returns true for a promotion that promo_best_set() takes. Without a currency, amounts have up to 4 decimals. NULL gives NULL. Errors: those of promo_best_set() for a promotion.';
+
+CREATE FUNCTION @extschema@.promo_applies(promotion jsonb, cart jsonb) RETURNS boolean
+    AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 200;
+COMMENT ON FUNCTION @extschema@.promo_applies(jsonb, jsonb) IS
+'Tells whether a cart qualifies for a promotion by itself: promo_best_set() would give no reason against it but that others are better. NULL gives NULL. Errors: those of promo_best_set(). O(lines).';
+
+CREATE FUNCTION @extschema@.promo_route_keys(routes text[]) RETURNS text[]
+    AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 10;
+COMMENT ON FUNCTION @extschema@.promo_route_keys(text[]) IS
+'Returns for each route one of its two places, an airport rather than another: a journey on it touches that place, see promo_cart_places(). NULL gives NULL. Error: 22023 a text that is no route. O(routes).';
+
+CREATE FUNCTION @extschema@.promo_route_places(routes text[]) RETURNS text[]
+    AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 10;
+COMMENT ON FUNCTION @extschema@.promo_route_places(text[]) IS
+'Returns the places that routes name, two for each. NULL gives NULL. Error: 22023 a text that is no route. O(routes).';
+
+CREATE FUNCTION @extschema@.promo_cart_places(cart jsonb) RETURNS text[]
+    AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 100;
+COMMENT ON FUNCTION @extschema@.promo_cart_places(jsonb) IS
+'Returns the airports on the routes of a cart''s lines, with the places that each lies in by key places of the cart. NULL gives NULL. Errors: those of promo_best_set() for a cart. O(lines * places of an airport).';

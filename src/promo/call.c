@@ -9,6 +9,7 @@
 #include "promo/promo.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/memutils.h"
 
 /* Decimals of amounts where no cart says the currency. */
 #define CALL_MINOR_UNIT 4
@@ -173,6 +174,77 @@ promo_stackable(PG_FUNCTION_ARGS)
 		PG_RETURN_BOOL(false);
 	PG_RETURN_BOOL(promo_clash(&a, &promotions[0], &promotions[1]) ==
 				   PROMO_CLASH_NONE);
+}
+
+PG_FUNCTION_INFO_V1(promo_check);
+
+/* SQL: promo_check(promotion jsonb) */
+PGDLLEXPORT Datum
+promo_check(PG_FUNCTION_ARGS)
+{
+	PromoItem item = promo_item_top(PG_GETARG_JSONB_P(0), "promotion");
+	PromoCase a = {.cart = {.minor_unit = CALL_MINOR_UNIT}};
+	Promotion promotion;
+
+	promo_read_one(&item, &a, &promotion);
+	promo_select_check(&promotion);
+	PG_RETURN_BOOL(true);
+}
+
+/* A cart that many promotions are asked about, as it was read. */
+typedef struct CallCart
+{
+	MemoryContext context;
+	Jsonb *json; /* NULL: none */
+	PromoItem item;
+	PromoCart cart;
+} CallCart;
+
+/* Reads a cart, unless it is the one that this call site had before. */
+static PromoCart *
+call_cart(FunctionCallInfo fcinfo, Jsonb *json)
+{
+	CallCart *known = fcinfo->flinfo->fn_extra;
+	MemoryContext outer;
+
+	if (known == NULL)
+	{
+		known =
+			MemoryContextAllocZero(fcinfo->flinfo->fn_mcxt, sizeof(CallCart));
+		known->context = AllocSetContextCreate(
+			fcinfo->flinfo->fn_mcxt, "promo_applies", ALLOCSET_DEFAULT_SIZES);
+		fcinfo->flinfo->fn_extra = known;
+	}
+	if (known->json != NULL && VARSIZE(known->json) == VARSIZE(json) &&
+		memcmp(known->json, json, VARSIZE(json)) == 0)
+		return &known->cart;
+	known->json = NULL;
+	MemoryContextReset(known->context);
+	outer = MemoryContextSwitchTo(known->context);
+	json = memcpy(palloc(VARSIZE(json)), json, VARSIZE(json));
+	known->item = promo_item_top(json, "cart");
+	promo_read_cart(&known->item, &known->cart);
+	MemoryContextSwitchTo(outer);
+	known->json = json;
+	return &known->cart;
+}
+
+PG_FUNCTION_INFO_V1(promo_applies);
+
+/* SQL: promo_applies(promotion jsonb, cart jsonb) */
+PGDLLEXPORT Datum
+promo_applies(PG_FUNCTION_ARGS)
+{
+	PromoItem item = promo_item_top(PG_GETARG_JSONB_P(0), "promotion");
+	PromoCart *cart = call_cart(fcinfo, PG_GETARG_JSONB_P(1));
+	PromoCase a = {.cart = *cart, .n = 1};
+	Promotion promotion;
+
+	promo_read_one(&item, &a, &promotion);
+	a.promotions = &promotion;
+	promo_select(&a);
+	cart->trips = a.cart.trips;
+	PG_RETURN_BOOL(promotion.eligible);
 }
 
 /* The pairs that promo_conflicts() returns. */

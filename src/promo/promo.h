@@ -8,6 +8,7 @@
 
 #include "postgres.h"
 
+#include "datatype/timestamp.h"
 #include "promo/json.h"
 
 #define PROMO_LINES_MAX 10000
@@ -25,6 +26,9 @@
 #define PROMO_POINTS_MAX INT64CONST(1000000000)
 #define PROMO_POINT_SCALE 6
 
+/* Most points of a route. */
+#define PROMO_ROUTE_MAX 20
+
 #define PROMO_NONE (-1)
 
 typedef struct PromoLine
@@ -38,12 +42,42 @@ typedef struct PromoLine
 	int64 cost; /* of all units; PROMO_NONE when not known */
 } PromoLine;
 
+/* What restrictions ask of a line beside applies_to; read when one does. */
+typedef struct PromoTrip
+{
+	const char *points; /* three letters each, four bytes apart */
+	int npoints;        /* 0: no route */
+	bool departs;
+	int32 day; /* of departure, counted from 2000-01-01 */
+	PromoItem fare_class;
+	PromoItem cabin;
+} PromoTrip;
+
+/* What restrictions ask of a purchase as a whole; data NULL: not given. */
+typedef struct PromoFacts
+{
+	const PromoItem *cart;
+	bool with_at;
+	Timestamp at;    /* UTC */
+	Timestamp local; /* as the clock shows where the cart was made */
+	PromoItem channel;
+	PromoItem segments;
+	PromoItem tiers;
+	PromoItem party;
+	PromoItem first_booking;
+	PromoItem places;
+} PromoFacts;
+
 typedef struct PromoCart
 {
 	char currency[4];
 	int minor_unit;
 	int nlines;
 	PromoLine *lines;
+	PromoTrip *trips; /* NULL until a promotion restricts them */
+	MemoryContext context;
+	PromoItem list; /* of the lines */
+	PromoFacts facts;
 	int64 amount;
 	int64 cost; /* PROMO_NONE unless known of every line */
 } PromoCart;
@@ -60,6 +94,7 @@ typedef struct PromoCategory
 typedef struct PromoPolicy
 {
 	int max_promotions;  /* PROMO_NONE: any number */
+	int candidates;      /* PROMO_NONE: as many as can be searched, no more */
 	int64 total_cap;     /* PROMO_NONE: none */
 	int64 total_percent; /* PROMO_NONE: none */
 	int64 point_value;   /* 10^-PROMO_POINT_SCALE of the currency */
@@ -117,6 +152,40 @@ typedef struct PromoRefs
 	} * refs;
 } PromoRefs;
 
+/* Restrictions in the order of their reasons; see restrict.c. */
+typedef enum PromoRestriction
+{
+	PROMO_R_REFUSED,
+	PROMO_R_VALID,
+	PROMO_R_BOOKING_WEEKDAYS,
+	PROMO_R_CHANNELS,
+	PROMO_R_CURRENCIES,
+	PROMO_R_SEGMENTS,
+	PROMO_R_EXCEPT_SEGMENTS,
+	PROMO_R_TIERS,
+	PROMO_R_PARTY,
+	PROMO_R_FIRST_BOOKING,
+	/* From here on, of lines. */
+	PROMO_R_ROUTES,
+	PROMO_R_EXCEPT_ROUTES,
+	PROMO_R_FARE_CLASSES,
+	PROMO_R_EXCEPT_FARE_CLASSES,
+	PROMO_R_CABINS,
+	PROMO_R_EXCEPT_CABINS,
+	PROMO_R_TRAVEL,
+	PROMO_R_BLACKOUT,
+	PROMO_R_WEEKDAYS,
+	PROMO_RESTRICTIONS
+} PromoRestriction;
+
+typedef struct PromoRestricted
+{
+	uint32 given;  /* bits of PromoRestriction */
+	uint32 failed; /* those by which the cart does not qualify */
+	bool early;    /* PROMO_R_VALID failed: it has not begun */
+	PromoItem items[PROMO_RESTRICTIONS];
+} PromoRestricted;
+
 typedef struct Promotion
 {
 	PromoItem item;
@@ -137,6 +206,8 @@ typedef struct Promotion
 	PromoRefs excludes;
 	uint64 categories; /* bits of those of the policy */
 	int rank;
+	bool asked;                  /* comes first among candidates */
+	PromoRestricted *restricted; /* NULL: by nothing */
 
 	/* What the cart makes of it. */
 	int nlines;
@@ -152,6 +223,7 @@ typedef struct Promotion
 	int64 missing_band; /* in the measure of the bands */
 	bool wrong_currency;
 	bool eligible;
+	bool beyond; /* more than there may be candidates */
 	int bit;     /* in masks of the search; PROMO_NONE */
 	int64 alone; /* what it takes off by itself */
 } Promotion;
@@ -197,7 +269,35 @@ extern void promo_read_one(const PromoItem *item, const PromoCase *a,
 extern void promo_read_currency(const PromoItem *item, char *currency,
 								int *minor_unit);
 
+/* restrict.c */
+extern const char *const promo_restriction_reasons[];
+extern void promo_read_restriction(const PromoItem *item, int restriction,
+								   Promotion *promotion);
+extern void promo_restrict(PromoCart *cart, Promotion *promotion);
+extern bool promo_restrict_line(const PromoCart *cart,
+								const Promotion *promotion, int line);
+extern void promo_restrict_lines(const PromoCart *cart, Promotion *promotion);
+
+/* route.c */
+typedef struct PromoRoute
+{
+	bool leg;  /* each flight, else from the first to the last point */
+	bool both; /* in both directions */
+	PromoText from;
+	PromoText to;
+} PromoRoute;
+
+extern void promo_read_route(const PromoItem *item, PromoRoute *route);
+extern bool promo_route_parse(PromoText text, PromoRoute *route);
+extern void promo_read_trips(PromoCart *cart);
+extern int promo_trip_pairs(const PromoTrip *trip, bool leg);
+extern void promo_trip_pair(const PromoTrip *trip, bool leg, int i,
+							const char **from, const char **to);
+extern bool promo_route_holds(const PromoCart *cart, const PromoItem *item,
+							  const PromoTrip *trip);
+
 /* select.c */
+extern void promo_select_check(const Promotion *promotion);
 extern void promo_select(PromoCase *a);
 
 /* price.c */

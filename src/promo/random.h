@@ -11,7 +11,7 @@
 typedef struct PromoRandom
 {
 	uint8 key[PROMO_RANDOM_KEY];
-	uint64 block; /* number of the next block of 32 bytes */
+	uint64 block; /* number of the next block of 64 bytes */
 	int at;       /* in words */
 	uint64 words[PROMO_RANDOM_WORDS];
 } PromoRandom;

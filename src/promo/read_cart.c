@@ -5,6 +5,7 @@
 #include "core/core.h"
 #include "miscadmin.h"
 #include "promo/promo.h"
+#include "segment/rule.h"
 #include "utils/builtins.h"
 
 /* Reads a currency that prices are paid in. */
@@ -178,25 +179,119 @@ cart_check_ids(const PromoCart *cart, const PromoItem *lines)
 	pfree(sorted);
 }
 
+/* Reads when a cart was made; local is what the clock showed there. */
+static void
+cart_at(const PromoItem *item, PromoFacts *facts)
+{
+	PromoText text = promo_item_text(item);
+	RuleMoment moment;
+
+	if (!rule_moment_parse(text.data, text.length, &moment) || moment.day)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("\"%s\" is no time", promo_clip(text)),
+						promo_place(item),
+						errhint("Write it as 2026-07-04T12:00:00+02:00.")));
+	facts->with_at = true;
+	facts->at = moment.at;
+	facts->local = moment.at;
+	/* An offset is Z or has six characters, +02:00, behind the time. */
+	if (moment.zoned)
+	{
+		text.length -=
+			pg_strncasecmp(&text.data[text.length - 1], "Z", 1) == 0 ? 1 : 6;
+		(void) rule_moment_parse(text.data, text.length, &moment);
+		facts->local = moment.at;
+	}
+}
+
+/* Checks a fact that is a list of texts. */
+static void
+cart_texts(const PromoItem *item, int most)
+{
+	PromoWalk walk;
+	PromoItem value;
+
+	(void) promo_walk_list(&walk, item, most);
+	while (promo_walk_next(&walk, &value))
+		(void) promo_item_text(&value);
+}
+
+/* Checks what places airports are in: an object of lists of texts. */
+static void
+cart_places(const PromoItem *item)
+{
+	PromoWalk walk;
+	PromoItem value;
+
+	promo_walk(&walk, item);
+	while (promo_walk_next(&walk, &value))
+		cart_texts(&value, PROMO_LIST_MAX);
+}
+
+/* Keys of a cart; customer and booking are for others than the kernel. */
+static const char *const cart_keys[] = {
+	"currency", "lines",         "at",     "channel",  "segments", "tiers",
+	"party",    "first_booking", "places", "customer", "booking"};
+
+/* Reads the value of one key of a cart. */
+static void
+cart_key(const PromoItem *value, int key, PromoFacts *facts)
+{
+	if (key == 2)
+		cart_at(value, facts);
+	else if (key == 3)
+	{
+		(void) promo_item_text(value);
+		facts->channel = *value;
+	}
+	else if (key == 4 || key == 5)
+	{
+		cart_texts(value, 100 * PROMO_LIST_MAX);
+		*(key == 4 ? &facts->segments : &facts->tiers) = *value;
+	}
+	else if (key == 6)
+	{
+		(void) promo_item_integer(value, 1, PROMO_QUANTITY_MAX);
+		facts->party = *value;
+	}
+	else if (key == 7)
+	{
+		(void) promo_item_boolean(value);
+		facts->first_booking = *value;
+	}
+	else if (key == 8)
+	{
+		cart_places(value);
+		facts->places = *value;
+	}
+}
+
 /* Reads a cart. */
 void
 promo_read_cart(const PromoItem *item, PromoCart *cart)
 {
-	static const char *const keys[] = {"currency", "lines"};
 	PromoWalk walk;
 	PromoItem value;
 	PromoItem lines;
 
-	*cart = (PromoCart){.minor_unit = PROMO_NONE};
+	*cart = (PromoCart){.minor_unit = PROMO_NONE,
+						.context = CurrentMemoryContext,
+						.facts.cart = item};
 	promo_walk(&walk, item);
 	while (promo_walk_next(&walk, &value))
-		(void) promo_item_key(&value, keys, lengthof(keys));
+	{
+		int key = promo_item_key(&value, cart_keys, lengthof(cart_keys));
+
+		if (!promo_item_is_null(&value))
+			cart_key(&value, key, &cart->facts);
+	}
 	if (!promo_item_find(item, "currency", &value))
 		promo_item_missing(item, "currency");
 	promo_read_currency(&value, cart->currency, &cart->minor_unit);
 	if (!promo_item_find(item, "lines", &lines))
 		promo_item_missing(item, "lines");
 	cart->nlines = promo_walk_list(&walk, &lines, PROMO_LINES_MAX);
+	cart->list = lines;
 	cart->lines = palloc(Max(cart->nlines, 1) * sizeof(PromoLine));
 	for (int i = 0; promo_walk_next(&walk, &value); i++)
 	{
@@ -269,13 +364,14 @@ policy_categories(const PromoItem *item, PromoPolicy *policy)
 void
 promo_read_policy(const PromoItem *item, int minor_unit, PromoPolicy *policy)
 {
-	static const char *const keys[] = {"max_promotions", "total_cap",
+	static const char *const keys[] = {"max_promotions",       "total_cap",
 									   "total_cap_percentage", "point_value",
-									   "categories"};
+									   "categories",           "candidates"};
 	PromoWalk walk;
 	PromoItem value;
 
 	*policy = (PromoPolicy){.max_promotions = PROMO_NONE,
+							.candidates = PROMO_NONE,
 							.total_cap = PROMO_NONE,
 							.total_percent = PROMO_NONE};
 	promo_walk(&walk, item);
@@ -296,7 +392,10 @@ promo_read_policy(const PromoItem *item, int minor_unit, PromoPolicy *policy)
 		else if (key == 3)
 			policy->point_value = promo_item_scaled(&value, PROMO_POINT_SCALE,
 													INT64CONST(1000000000));
-		else
+		else if (key == 4)
 			policy_categories(&value, policy);
+		else
+			policy->candidates =
+				promo_item_integer(&value, 1, PROMO_SEARCH_MAX);
 	}
 }

@@ -322,13 +322,52 @@ enum
 	KEY_COMBINE_WITH,
 	KEY_EXCLUDES,
 	KEY_CATEGORIES,
+	KEY_ASKED,
+	KEY_RESTRICTION, /* and all after it: PromoRestriction */
 };
 
 static const char *const promotion_keys[] = {
-	"id",           "code",         "priority",   "level",
-	"base",         "discount",     "applies_to", "except",
-	"min_purchase", "min_quantity", "min_of",     "currency",
-	"stackable",    "combine_with", "excludes",   "categories"};
+	"id",
+	"code",
+	"priority",
+	"level",
+	"base",
+	"discount",
+	"applies_to",
+	"except",
+	"min_purchase",
+	"min_quantity",
+	"min_of",
+	"currency",
+	"stackable",
+	"combine_with",
+	"excludes",
+	"categories",
+	"asked",
+	"refused",
+	"valid",
+	"booking_weekdays",
+	"channels",
+	"currencies",
+	"segments",
+	"except_segments",
+	"tiers",
+	"party",
+	"first_booking",
+	"routes",
+	"except_routes",
+	"fare_classes",
+	"except_fare_classes",
+	"cabins",
+	"except_cabins",
+	"travel",
+	"blackout",
+	"weekdays",
+};
+
+StaticAssertDecl(lengthof(promotion_keys) ==
+					 KEY_RESTRICTION + PROMO_RESTRICTIONS,
+				 "keys and restrictions differ");
 
 /* Reads what a promotion asks of other promotions; false for other keys. */
 static bool
@@ -387,6 +426,10 @@ read_key(const PromoItem *value, int key, int minor_unit,
 	else if (key == KEY_MIN_OF)
 		promotion->min_of_cart =
 			promo_item_choice(value, wholes, lengthof(wholes)) == 1;
+	else if (key == KEY_ASKED)
+		promotion->asked = promo_item_boolean(value);
+	else if (key >= KEY_RESTRICTION)
+		promo_read_restriction(value, key - KEY_RESTRICTION, promotion);
 }
 
 /* A discount on units is of item level, others are of order level by rule. */
@@ -410,7 +453,7 @@ promo_read_one(const PromoItem *item, const PromoCase *a, Promotion *promotion)
 {
 	PromoWalk walk;
 	PromoItem value;
-	uint32 given = 0;
+	uint64 given = 0;
 	int minor_unit = a->cart.minor_unit;
 
 	*promotion = (Promotion){.item = *item,
@@ -431,7 +474,7 @@ promo_read_one(const PromoItem *item, const PromoCase *a, Promotion *promotion)
 
 		if (promo_item_is_null(&value))
 			continue;
-		given |= 1 << key;
+		given |= UINT64CONST(1) << key;
 		read_key(&value, key, minor_unit, &a->policy, promotion);
 	}
 	if ((given & 1 << KEY_ID) == 0)

@@ -99,6 +99,22 @@ put_ids(Result *out, const char *key, const PromoCase *a, uint64 mask)
 	put(out, WJB_END_ARRAY);
 }
 
+/* Writes the codes of a set of promotions, of those that have one. */
+static void
+put_codes(Result *out, const PromoCase *a, uint64 mask)
+{
+	put_key(out, "codes");
+	put(out, WJB_BEGIN_ARRAY);
+	for (; mask != 0; mask &= mask - 1)
+	{
+		PromoText code = a->ordered[pg_rightmost_one_pos64(mask)]->code;
+
+		if (code.data != NULL)
+			put_text(out, WJB_ELEM, code.data, code.length);
+	}
+	put(out, WJB_END_ARRAY);
+}
+
 /* Writes id and code of a promotion. */
 static void
 put_promotion(Result *out, const Promotion *promotion)
@@ -221,17 +237,91 @@ put_missing(Result *out, const char *reason, int64 missing, bool money)
 	put(out, WJB_END_OBJECT);
 }
 
+/* Writes a key with what an item has, a container or a scalar. */
+static void
+put_item(Result *out, JsonbIteratorToken token, const PromoItem *item)
+{
+	JsonbValue value;
+
+	if (!promo_item_scalar(item, &value))
+	{
+		value.type = jbvBinary;
+		value.val.binary.data = (JsonbContainer *) item->data;
+		value.val.binary.len = item->length;
+	}
+	out->value = pushJsonbValue(&out->state, token, &value);
+}
+
+/* Writes reasons that somebody else gave. */
+static void
+put_refused(Result *out, const PromoItem *item)
+{
+	PromoWalk walk;
+	PromoItem reason;
+
+	(void) promo_walk_list(&walk, item, PROMO_LIST_MAX);
+	while (promo_walk_next(&walk, &reason))
+		put_item(out, WJB_ELEM, &reason);
+}
+
+/* Writes one end of the window that a cart was not made in. */
+static void
+put_window(Result *out, const PromoRestricted *restricted)
+{
+	const char *key = restricted->early ? "from" : "to";
+	PromoItem end;
+
+	begin_reason(out, restricted->early ? "not_started" : "expired");
+	if (promo_item_find(&restricted->items[PROMO_R_VALID], key, &end))
+	{
+		put_key(out, key);
+		put_item(out, WJB_VALUE, &end);
+	}
+	put(out, WJB_END_OBJECT);
+}
+
+/* Writes which restrictions keep a cart out, each with what it asks for. */
+static void
+put_restricted(Result *out, const PromoRestricted *restricted)
+{
+	uint32 failed = restricted->failed;
+
+	for (; failed != 0; failed &= failed - 1)
+	{
+		int i = pg_rightmost_one_pos32(failed);
+		const PromoItem *item = &restricted->items[i];
+
+		if (i == PROMO_R_REFUSED)
+			put_refused(out, item);
+		else if (i == PROMO_R_VALID)
+			put_window(out, restricted);
+		else
+		{
+			begin_reason(out, promo_restriction_reasons[i]);
+			put_text(out, WJB_KEY, item->key.data, item->key.length);
+			put_item(out, WJB_VALUE, item);
+			put(out, WJB_END_OBJECT);
+		}
+	}
+}
+
 /* Writes why a cart does not qualify for a promotion. */
 static void
 put_unqualified(Result *out, const Promotion *promotion)
 {
+	const PromoRestricted *restricted = promotion->restricted;
+
+	if (restricted != NULL)
+		put_restricted(out, restricted);
 	if (promotion->wrong_currency)
 	{
 		begin_reason(out, "currency");
 		put_field(out, "currency", promotion->currency);
 		put(out, WJB_END_OBJECT);
 	}
-	if (promotion->nlines == 0)
+	/* No line has all that is asked for, and nothing alone is the cause. */
+	if (promotion->nlines == 0 &&
+		(restricted == NULL || restricted->failed >> PROMO_R_ROUTES == 0))
 		put_reason(out, "no_line");
 	if (promotion->missing_purchase > 0)
 		put_missing(out, "min_purchase", promotion->missing_purchase, true);
@@ -267,6 +357,7 @@ put_excluded(Result *out, const PromoCase *a, const Promotion *promotion,
 		return by;
 	begin_reason(out, "excluded_by");
 	put_ids(out, "promotions", a, by);
+	put_codes(out, a, by);
 	put_key(out, "rules");
 	put(out, WJB_BEGIN_ARRAY);
 	for (int i = 0; i < 4; i++)
@@ -372,6 +463,12 @@ put_left_out(Result *out, PromoCase *a, uint64 mask, int64 room)
 		put_key(out, "reasons");
 		put(out, WJB_BEGIN_ARRAY);
 		put_unqualified(out, promotion);
+		if (promotion->beyond)
+		{
+			begin_reason(out, "too_many");
+			put_number(out, "limit", a->policy.candidates);
+			put(out, WJB_END_OBJECT);
+		}
 		(void) put_excluded(out, a, promotion, mask);
 		put_limits(out, a, promotion, mask, room);
 		if (promotion->bit != PROMO_NONE)

@@ -5,6 +5,9 @@
 #include "promo/promo.h"
 #include "utils/builtins.h"
 
+/* Keys that are of a line itself, not of its attributes. */
+static const PromoText select_own[] = {{"id", 2}, {"product", 7}, {"kind", 4}};
+
 /* Tells whether two scalars are equal. */
 static bool
 select_equal(const JsonbValue *a, const JsonbValue *b)
@@ -26,16 +29,15 @@ select_equal(const JsonbValue *a, const JsonbValue *b)
 static bool
 select_value(const PromoLine *line, PromoText key, JsonbValue *value)
 {
-	static const PromoText own[] = {{"id", 2}, {"product", 7}, {"kind", 4}};
-
-	if (promo_text_equal(key, own[0]))
+	if (promo_text_equal(key, select_own[0]))
 	{
 		value->type = jbvString;
 		value->val.string.val = unconstify(char *, line->id.data);
 		value->val.string.len = line->id.length;
 		return true;
 	}
-	if (promo_text_equal(key, own[1]) || promo_text_equal(key, own[2]))
+	if (promo_text_equal(key, select_own[1]) ||
+		promo_text_equal(key, select_own[2]))
 		return getKeyJsonValueFromContainer(line->object, key.data, key.length,
 											value) != NULL;
 	return line->attributes != NULL &&
@@ -66,7 +68,10 @@ select_holds(const PromoLine *line, const PromoItem *condition)
 		select_check(condition, &wanted);
 		return known && select_equal(&has, &wanted);
 	}
-	(void) promo_walk_list(&walk, condition, PROMO_LIST_MAX);
+	(void) promo_walk_list(&walk, condition,
+						   promo_text_equal(condition->key, select_own[0])
+							   ? PROMO_LINES_MAX
+							   : PROMO_LIST_MAX);
 	while (promo_walk_next(&walk, &item))
 	{
 		select_check(&item, &wanted);
@@ -93,7 +98,7 @@ select_line(const PromoLine *line, const PromoItem *conditions, bool any)
 /* Finds the lines that fulfil conditions and no exception. */
 static int *
 select_lines(const PromoCart *cart, const PromoItem *conditions,
-			 const PromoItem *except, int *n)
+			 const PromoItem *except, const Promotion *restricted, int *n)
 {
 	int *lines = palloc(Max(cart->nlines, 1) * sizeof(int));
 
@@ -106,6 +111,8 @@ select_lines(const PromoCart *cart, const PromoItem *conditions,
 		if (conditions->data != NULL && !select_line(line, conditions, false))
 			continue;
 		if (except->data != NULL && select_line(line, except, true))
+			continue;
+		if (restricted != NULL && !promo_restrict_line(cart, restricted, i))
 			continue;
 		lines[(*n)++] = i;
 	}
@@ -128,6 +135,15 @@ select_check_conditions(const PromoItem *conditions)
 	promo_walk(&walk, conditions);
 	while (promo_walk_next(&walk, &item))
 		(void) select_holds(&line, &item);
+}
+
+/* Checks the conditions of a promotion. */
+void
+promo_select_check(const Promotion *promotion)
+{
+	select_check_conditions(&promotion->applies_to);
+	select_check_conditions(&promotion->except);
+	select_check_conditions(&promotion->discount.buy_of);
 }
 
 /* Compares lines by the price of a unit, then by their place. */
@@ -268,15 +284,17 @@ select_promotion(PromoCase *a, Promotion *promotion)
 	PromoCart *cart = &a->cart;
 	PromoDiscount *discount = &promotion->discount;
 
-	select_check_conditions(&promotion->applies_to);
-	select_check_conditions(&promotion->except);
-	select_check_conditions(&discount->buy_of);
-	promotion->lines = select_lines(cart, &promotion->applies_to,
-									&promotion->except, &promotion->nlines);
+	promo_select_check(promotion);
+	promo_restrict(cart, promotion);
+	promotion->lines =
+		select_lines(cart, &promotion->applies_to, &promotion->except,
+					 promotion, &promotion->nlines);
+	if (promotion->nlines == 0)
+		promo_restrict_lines(cart, promotion);
 	if (discount->buy_of.data != NULL)
 	{
-		promotion->buy_lines =
-			select_lines(cart, &discount->buy_of, &none, &promotion->nbuy);
+		promotion->buy_lines = select_lines(cart, &discount->buy_of, &none,
+											NULL, &promotion->nbuy);
 		select_apart(cart, promotion);
 	}
 	for (int i = 0; i < promotion->nlines; i++)
@@ -291,9 +309,11 @@ select_promotion(PromoCase *a, Promotion *promotion)
 	if (promo_counts_units(promotion))
 		select_sort(cart, promotion);
 	promotion->eligible =
-		promotion->nlines > 0 && promotion->missing_purchase == 0 &&
-		promotion->missing_quantity == 0 && promotion->missing_units == 0 &&
-		promotion->missing_band == 0;
+		promotion->nlines > 0 &&
+		(promotion->restricted == NULL ||
+		 promotion->restricted->failed == 0) &&
+		promotion->missing_purchase == 0 && promotion->missing_quantity == 0 &&
+		promotion->missing_units == 0 && promotion->missing_band == 0;
 }
 
 /* Finds the lines of all promotions and what the cart lacks for each. */

@@ -2,7 +2,25 @@
 #include "postgres.h"
 
 #include "port/pg_bitutils.h"
+#include "promo/code.h"
 #include "promo/promo.h"
+
+/* Tells whether two texts are one code: look-alikes and case are one. */
+static bool
+stack_same_code(PromoText a, PromoText b)
+{
+	if (a.length != b.length)
+		return false;
+	for (int i = 0; i < a.length; i++)
+	{
+		int class = promo_code_class(a.data[i]);
+
+		if (class < 0 ? a.data[i] != b.data[i]
+					  : class != promo_code_class(b.data[i]))
+			return false;
+	}
+	return true;
+}
 
 /* Tells whether a list names a promotion by its id or code. */
 static bool
@@ -15,7 +33,7 @@ stack_names(const PromoRefs *refs, const Promotion *promotion)
 		if (ref->code.data == NULL
 				? ref->id == promotion->id
 				: promotion->code.data != NULL &&
-					  promo_text_equal(ref->code, promotion->code))
+					  stack_same_code(ref->code, promotion->code))
 			return true;
 	}
 	return false;
@@ -106,13 +124,48 @@ stack_compare(const void *a, const void *b)
 	return one->id < other->id ? -1 : one->id > other->id;
 }
 
+/* Compares candidates: those that were asked for first, then by strength. */
+static int
+stack_compare_candidates(const void *a, const void *b)
+{
+	const Promotion *one = *(Promotion *const *) a;
+	const Promotion *other = *(Promotion *const *) b;
+
+	if (one->asked != other->asked)
+		return one->asked ? -1 : 1;
+	if (one->priority != other->priority)
+		return one->priority < other->priority ? -1 : 1;
+	return one->id < other->id ? -1 : one->id > other->id;
+}
+
+/* Marks the eligible promotions that are more than there may be candidates. */
+static void
+stack_candidates(PromoCase *a)
+{
+	Promotion **sorted;
+	int n = 0;
+
+	if (a->policy.candidates == PROMO_NONE)
+		return;
+	sorted = palloc(Max(a->n, 1) * sizeof(Promotion *));
+	for (int i = 0; i < a->n; i++)
+		if (a->promotions[i].eligible)
+			sorted[n++] = &a->promotions[i];
+	if (n > a->policy.candidates)
+		qsort(sorted, n, sizeof(Promotion *), stack_compare_candidates);
+	for (int i = a->policy.candidates; i < n; i++)
+		sorted[i]->beyond = true;
+	pfree(sorted);
+}
+
 /* Numbers the eligible promotions in order and finds which exclude others. */
 void
 promo_order(PromoCase *a)
 {
+	stack_candidates(a);
 	for (int i = 0; i < a->n; i++)
 	{
-		if (!a->promotions[i].eligible)
+		if (!a->promotions[i].eligible || a->promotions[i].beyond)
 			continue;
 		if (a->nbits == PROMO_SEARCH_MAX)
 			ereport(ERROR,

@@ -79,6 +79,77 @@ FROM unnest('{customer,margin,priority}'::text[]) AS o
 CROSS JOIN LATERAL promo_best_set('[{"id": 1, "priority": 1, "excludes": [2, 3], "discount": {"kind": "fixed_amount", "value": 12}}, {"id": 2, "priority": 2, "discount": {"kind": "fixed_amount", "value": 9}}, {"id": 3, "priority": 2, "discount": {"kind": "fixed_amount", "value": 8}}]', :'cart', o) AS r;
 SELECT r -> 'points' AS points, r -> 'points_worth' AS worth, r -> 'discount' AS discount
 FROM promo_best_set('[{"id": 1, "excludes": [2], "discount": {"kind": "fixed_amount", "value": 2}}, {"id": 2, "discount": {"kind": "points", "points": 500}}]', :'cart', 'customer', '{"point_value": 0.005}') AS r;
+-- restrictions of the purchase: just inside, just outside, with the reason
+\set friday '{"currency": "EUR", "at": "2026-07-03T23:30:00-05:00", "channel": "web", "segments": ["Champions", "Loyal"], "tiers": ["GOLD"], "party": 3, "first_booking": true, "customer": 1, "booking": 7, "lines": [{"id": "1", "price": 100}]}'
+CREATE TEMP TABLE whole (n serial, rest jsonb, more jsonb DEFAULT '{}');
+INSERT INTO whole (rest, more) VALUES
+    ('{"valid": {"from": "2026-07-04T04:30:00Z"}}', '{}'),
+    ('{"valid": {"from": "2026-07-04T04:30:00.000001Z"}}', '{}'),
+    ('{"valid": {"to": "2026-07-04T04:30:00Z"}}', '{}'),
+    ('{"valid": {"to": "2026-07-04T04:30:00.000001Z"}}', '{}'),
+    ('{"valid": {"from": "2026-07-03", "to": "2026-07-04"}}', '{}'),
+    ('{"valid": {"from": "2026-07-04"}}', '{}'),
+    ('{"valid": {"to": "2026-07-03"}}', '{}'),
+    ('{"valid": {"from": null, "to": null}}', '{}'),
+    ('{"booking_weekdays": [5]}', '{}'),
+    ('{"booking_weekdays": [1, 2, 3, 4, 6, 7]}', '{}'),
+    ('{"channels": ["web", "app"]}', '{}'),
+    ('{"channels": ["Web"]}', '{}'),
+    ('{"channels": ["web"]}', '{"channel": null}'),
+    ('{"currencies": ["EUR", "USD"]}', '{}'),
+    ('{"currencies": ["USD"]}', '{}'),
+    ('{"currency": "USD", "currencies": ["USD"]}', '{}'),
+    ('{"segments": ["Loyal", "At Risk"]}', '{}'),
+    ('{"segments": ["At Risk"]}', '{}'),
+    ('{"segments": ["Loyal"]}', '{"segments": []}'),
+    ('{"except_segments": ["At Risk"]}', '{}'),
+    ('{"except_segments": ["At Risk", "Champions"]}', '{}'),
+    ('{"except_segments": ["Champions"]}', '{"segments": null}'),
+    ('{"tiers": ["GOLD"]}', '{}'),
+    ('{"tiers": ["PLATINUM"]}', '{}'),
+    ('{"tiers": ["GOLD"]}', '{"tiers": null}'),
+    ('{"party": {"min": 3, "max": 3}}', '{}'),
+    ('{"party": {"min": 4}}', '{}'),
+    ('{"party": {"max": 2}}', '{}'),
+    ('{"party": {"max": 1}}', '{"party": null}'),
+    ('{"first_booking": true}', '{}'),
+    ('{"first_booking": true}', '{"first_booking": false}'),
+    ('{"first_booking": true}', '{"first_booking": null}'),
+    ('{"first_booking": false}', '{"first_booking": false}'),
+    ('{"refused": [{"reason": "limit", "scope": "total"}, {"reason": "house"}]}', '{}'),
+    ('{"refused": []}', '{}'),
+    ('{"valid": {"from": "2026-08-01"}, "channels": ["app"], "tiers": ["PLATINUM"], "min_purchase": 120}', '{}');
+SELECT n, rest, nullif(more, '{}') AS more, promo_applies(promotion, asked) AS applies, r #> '{left_out,0,reasons}' AS reasons
+FROM whole
+CROSS JOIN LATERAL (SELECT rest || '{"id": 1, "discount": {"kind": "percentage", "value": 10}}' AS promotion, jsonb_strip_nulls(:'friday' || more) AS asked) AS c
+CROSS JOIN LATERAL promo_best_set(jsonb_build_array(promotion), asked) AS r ORDER BY n;
+-- restrictions of lines: which of them are taken something off
+\set trip '{"currency": "EUR", "places": {"JFK": ["NYC", "US", "United States", "North America"], "LHR": ["LON", "GB", "United Kingdom", "Europe"], "FRA": ["FRA", "DE", "Germany", "Europe"], "CDG": ["PAR", "FR", "France", "Europe", "Euro zone"]}, "lines": [{"id": "out", "price": 100, "attributes": {"route": "JFK-LHR-FRA", "departure": "2026-07-04T09:00:00+02:00", "fare_class": "Y", "cabin": "economy"}}, {"id": "back", "price": 100, "attributes": {"route": "FRA-JFK", "departure": "2026-07-20", "fare_class": "J", "cabin": "business"}}, {"id": "round", "price": 100, "attributes": {"route": "CDG-JFK-CDG", "departure": "2026-07-31", "fare_class": "M", "cabin": "economy"}}, {"id": "bag", "price": 30, "product": "bag"}]}'
+CREATE TEMP TABLE part (n serial, rest jsonb);
+INSERT INTO part (rest) VALUES
+    ('{"routes": ["JFK-FRA"]}'), ('{"routes": ["JFK>FRA"]}'), ('{"routes": ["FRA>JFK"]}'), ('{"routes": ["JFK-LHR"]}'),
+    ('{"routes": ["leg JFK-LHR"]}'), ('{"routes": ["leg LHR>JFK"]}'), ('{"routes": ["CDG>JFK"]}'), ('{"routes": ["JFK>CDG"]}'),
+    ('{"routes": ["leg JFK>CDG"]}'), ('{"routes": ["Germany<>North America"]}'), ('{"routes": ["Germany>North America"]}'),
+    ('{"routes": ["Europe>US"]}'), ('{"routes": ["Euro zone<>NYC"]}'), ('{"routes": ["*>US"]}'), ('{"routes": ["US-*", "SIN-SYD"]}'),
+    ('{"routes": ["*-*"]}'), ('{"routes": ["leg *>LHR"]}'), ('{"routes": ["SIN-SYD"]}'), ('{"routes": ["germany-US"]}'),
+    ('{"except_routes": ["JFK-FRA"]}'), ('{"except_routes": ["*-*"]}'), ('{"except_routes": ["*-*"], "applies_to": {"id": ["out", "back"]}}'),
+    ('{"fare_classes": ["Y", "M"]}'), ('{"fare_classes": ["y"]}'), ('{"except_fare_classes": ["Y", "M"]}'),
+    ('{"cabins": ["business"]}'), ('{"cabins": ["first"]}'), ('{"except_cabins": ["economy"]}'),
+    ('{"travel": {"from": "2026-07-04", "to": "2026-07-20"}}'), ('{"travel": {"from": "2026-07-05", "to": "2026-07-21"}}'),
+    ('{"travel": {"to": "2026-07-04"}}'), ('{"travel": {"from": "2026-07-31"}}'), ('{"travel": {}}'),
+    ('{"blackout": [{"from": "2026-07-04", "to": "2026-07-05"}, {"from": "2026-07-31", "to": "2026-08-01"}]}'),
+    ('{"blackout": [{}]}'), ('{"blackout": [{}], "cabins": ["economy"]}'),
+    ('{"weekdays": [6]}'), ('{"weekdays": [1, 5]}'), ('{"weekdays": [2]}'),
+    ('{"cabins": ["economy"], "weekdays": [1]}'), ('{"cabins": ["economy"], "min_purchase": 250, "min_of": "lines"}');
+SELECT n, rest, jsonb_path_query_array(r, '$.promotions[0].lines[*].id') AS lines, r #> '{left_out,0,reasons}' AS reasons
+FROM part CROSS JOIN LATERAL promo_best_set(jsonb_build_array(rest || '{"id": 1, "discount": {"kind": "percentage", "value": 10}}'), :'trip') AS r ORDER BY n;
+SELECT bool_and(promo_applies(rest || '{"id": 1, "discount": {"kind": "percentage", "value": 10}}', :'trip') = (r -> 'left_out' = '[]')) AS applies_agrees
+FROM part CROSS JOIN LATERAL promo_best_set(jsonb_build_array(rest || '{"id": 1, "discount": {"kind": "percentage", "value": 10}}'), :'trip') AS r;
+-- where journeys go
+SELECT promo_route_keys('{JFK-LAX,JFK>LAX,leg Spain<>MAD,*>US,US>*,*-*,"North America <> BCN"}'), promo_route_places('{JFK-LAX,"leg Spain<>North America",*>US}'),
+    promo_route_keys('{}'), promo_route_places('{}'), promo_route_keys(NULL) IS NULL, promo_route_places(NULL) IS NULL;
+SELECT promo_cart_places(:'trip'), promo_cart_places(:'one'), promo_cart_places(NULL) IS NULL;
+SELECT promo_check('{"id": 1, "routes": ["JFK-LAX"], "discount": {"kind": "fixed_amount", "value": 1.2345}}'), promo_check(NULL), promo_applies(NULL, :'one'), promo_applies('{}', NULL);
 -- errors say where
 \set VERBOSITY default
 SELECT promo_best_set('{}', :'one');
@@ -141,6 +212,56 @@ SELECT promo_price('[{"id": 1, "min_purchase": 11, "discount": {"kind": "free"}}
 SELECT promo_price('[{"id": 1, "excludes": [2], "discount": {"kind": "free"}}, {"id": 2, "discount": {"kind": "free"}}]', :'one');
 SELECT promo_price('[{"id": 1, "discount": {"kind": "free"}}, {"id": 2, "discount": {"kind": "free"}}]', :'one', '{"max_promotions": 1}');
 SELECT promo_stackable('{"id": 1}', '{"id": 2, "discount": {"kind": "free"}}');
+-- restrictions that are none
+SELECT promo_check('{"id": 1, "discount": {"kind": "fixed_amount", "value": 1.23456}}');
+SELECT promo_check('{"id": 1}');
+SELECT promo_check('[]');
+SELECT promo_check('{"id": 1, "valid": "2026-07-04", "discount": {"kind": "free"}}');
+SELECT promo_check('{"id": 1, "valid": {"from": "July"}, "discount": {"kind": "free"}}');
+SELECT promo_check('{"id": 1, "valid": {"from": "2026-02-30"}, "discount": {"kind": "free"}}');
+SELECT promo_check('{"id": 1, "valid": {"until": "2026-07-04"}, "discount": {"kind": "free"}}');
+SELECT promo_check('{"id": 1, "valid": {"from": "2026-07-04", "to": "2026-07-04"}, "discount": {"kind": "free"}}');
+SELECT promo_check('{"id": 1, "travel": {"from": "2026-07-04T12:00:00Z"}, "discount": {"kind": "free"}}');
+SELECT promo_check('{"id": 1, "blackout": {"from": "2026-07-04"}, "discount": {"kind": "free"}}');
+SELECT promo_check('{"id": 1, "blackout": [{"from": "2026-07-04"}, {"from": "2026-07-04", "to": "2026-07-03"}], "discount": {"kind": "free"}}');
+SELECT promo_check('{"id": 1, "weekdays": [0], "discount": {"kind": "free"}}');
+SELECT promo_check('{"id": 1, "weekdays": [8], "discount": {"kind": "free"}}');
+SELECT promo_check('{"id": 1, "booking_weekdays": ["Monday"], "discount": {"kind": "free"}}');
+SELECT promo_check('{"id": 1, "channels": "web", "discount": {"kind": "free"}}');
+SELECT promo_check('{"id": 1, "segments": [7], "discount": {"kind": "free"}}');
+SELECT promo_check('{"id": 1, "tiers": [null], "discount": {"kind": "free"}}');
+SELECT promo_check('{"id": 1, "party": 2, "discount": {"kind": "free"}}');
+SELECT promo_check('{"id": 1, "party": {"min": 3, "max": 2}, "discount": {"kind": "free"}}');
+SELECT promo_check('{"id": 1, "party": {"min": 0}, "discount": {"kind": "free"}}');
+SELECT promo_check('{"id": 1, "first_booking": 1, "discount": {"kind": "free"}}');
+SELECT promo_check('{"id": 1, "refused": [{"text": "no"}], "discount": {"kind": "free"}}');
+SELECT promo_check('{"id": 1, "routes": ["JFK"], "discount": {"kind": "free"}}');
+SELECT promo_check('{"id": 1, "routes": ["JFK-"], "discount": {"kind": "free"}}');
+SELECT promo_check('{"id": 1, "routes": ["Saint-Denis-JFK"], "discount": {"kind": "free"}}');
+SELECT promo_check('{"id": 1, "except_routes": ["JFK>LHR>FRA"], "discount": {"kind": "free"}}');
+SELECT promo_check('{"id": 1, "routes": [7], "discount": {"kind": "free"}}');
+SELECT promo_check('{"id": 1, "discount": {"kind": "free"}}' || jsonb_build_object('segments', (SELECT jsonb_agg(i::text) FROM generate_series(1, 1001) AS i)));
+SELECT promo_route_keys('{JFK-LAX,JFK}');
+SELECT promo_route_places('{NULL}');
+SELECT promo_route_keys(ARRAY[repeat('x', 1000000)]);
+SELECT promo_applies('{"id": 1, "valid": {"from": "2026-07-04"}, "discount": {"kind": "free"}}', :'one');
+SELECT promo_applies('{"id": 1, "discount": {"kind": "free"}}', '{"currency": "EUR", "at": "2026-07-04", "lines": []}');
+SELECT promo_applies('{"id": 1, "discount": {"kind": "free"}}', '{"currency": "EUR", "at": "2026-07-04T12:00:00", "lines": []}');
+SELECT promo_applies('{"id": 1, "discount": {"kind": "free"}}', '{"currency": "EUR", "at": 7, "lines": []}');
+SELECT promo_applies('{"id": 1, "discount": {"kind": "free"}}', '{"currency": "EUR", "channel": 7, "lines": []}');
+SELECT promo_applies('{"id": 1, "discount": {"kind": "free"}}', '{"currency": "EUR", "segments": "Loyal", "lines": []}');
+SELECT promo_applies('{"id": 1, "discount": {"kind": "free"}}', '{"currency": "EUR", "tiers": [7], "lines": []}');
+SELECT promo_applies('{"id": 1, "discount": {"kind": "free"}}', '{"currency": "EUR", "party": 0, "lines": []}');
+SELECT promo_applies('{"id": 1, "discount": {"kind": "free"}}', '{"currency": "EUR", "first_booking": "yes", "lines": []}');
+SELECT promo_applies('{"id": 1, "discount": {"kind": "free"}}', '{"currency": "EUR", "places": {"JFK": "US"}, "lines": []}');
+SELECT promo_applies('{"id": 1, "routes": ["*-*"], "discount": {"kind": "free"}}', '{"currency": "EUR", "lines": [{"id": 1, "price": 1, "attributes": {"route": "jfk-lhr"}}]}');
+SELECT promo_applies('{"id": 1, "routes": ["*-*"], "discount": {"kind": "free"}}', '{"currency": "EUR", "lines": [{"id": 1, "price": 1, "attributes": {"route": "JFK"}}]}');
+SELECT promo_applies('{"id": 1, "routes": ["*-*"], "discount": {"kind": "free"}}', '{"currency": "EUR", "lines": [{"id": 1, "price": 1, "attributes": {"route": 7}}]}');
+SELECT promo_applies('{"id": 1, "routes": ["*-*"], "discount": {"kind": "free"}}', '{"currency": "EUR", "lines": [{"id": 1, "price": 1}, {"id": 2, "price": 1, "attributes": {"departure": "soon"}}]}');
+SELECT promo_cart_places(jsonb_build_object('currency', 'EUR', 'lines', jsonb_build_array(jsonb_build_object('id', 1, 'price', 1, 'attributes', jsonb_build_object('route', repeat('JFK-', 20) || 'LHR')))));
+SELECT promo_cart_places('{"currency": "EUR"}');
+-- what combines in a circle is no error
+SELECT promo_stackable('{"id": 1, "code": "A", "combine_with": ["B"], "discount": {"kind": "free"}}', '{"id": 2, "code": "B", "combine_with": ["A"], "discount": {"kind": "free"}}');
 -- large input
 SELECT promo_best_set(jsonb_build_array(jsonb_build_object('id', 1, 'code', repeat('x', 1001), 'discount', '{"kind": "free"}'::jsonb)), :'one');
 SELECT promo_best_set(format('[{"id": 1, "applies_to": {"%s": %s1%s}, "discount": {"kind": "free"}}]', repeat('k', 100), repeat('[', 2000), repeat(']', 2000))::jsonb, :'one');
@@ -152,3 +273,8 @@ FROM promo_best_set((SELECT jsonb_agg(jsonb_build_object('id', i, 'discount', js
     jsonb_build_object('currency', 'EUR', 'lines', (SELECT jsonb_agg(jsonb_build_object('id', i, 'price', i % 97 + 0.37, 'quantity', 1 + i % 3)) FROM generate_series(1, 10000) AS i))) AS r;
 SELECT r -> 'discount' AS discount FROM promo_best_set('[{"id": 1, "discount": {"kind": "percentage", "value": 99.9999, "cap": 80000000000}}, {"id": 2, "discount": {"kind": "buy_x_get_y", "buy": 1, "get": 999999}}]',
     '{"currency": "EUR", "lines": [{"id": "1", "price": 90000, "quantity": 1000000}]}') AS r;
+-- 10,000 lines with restrictions
+SELECT r -> 'discount' AS discount, jsonb_array_length(r #> '{promotions,0,lines}') AS lines
+FROM promo_best_set('[{"id": 1, "routes": ["US<>Europe"], "cabins": ["economy"], "travel": {"from": "2026-07-01", "to": "2026-07-15"}, "discount": {"kind": "percentage", "value": 10}}]',
+    jsonb_build_object('currency', 'EUR', 'places', '{"JFK": ["US"], "LHR": ["Europe"]}'::jsonb, 'lines', (SELECT jsonb_agg(jsonb_build_object('id', i, 'price', 10, 'attributes',
+        jsonb_build_object('route', CASE i % 2 WHEN 0 THEN 'JFK-LHR' ELSE 'LHR-FRA' END, 'cabin', 'economy', 'departure', date '2026-07-01' + i % 30))) FROM generate_series(1, 10000) AS i))) AS r;
