@@ -123,12 +123,11 @@ BEGIN
     PERFORM iaros.campaign_known('event_kind', campaign_create.event_kind);
     PERFORM iaros.campaign_known('campaign_type', campaign_create.type);
     PERFORM iaros.campaign_known('offer', campaign_create.offer);
-    PERFORM iaros.campaign_known('promo', iaros.promo_code_normal(campaign_create.promo));
     IF segment IS NOT NULL THEN
         segment_no := iaros.segment_find(campaign_create.segment);
     END IF;
     SELECT o.offer_id INTO offer_no FROM iaros.offer o WHERE o.code = campaign_create.offer;
-    SELECT p.promo_id INTO promo_no FROM iaros.promo p WHERE p.code = iaros.promo_code_normal(campaign_create.promo);
+    promo_no := iaros.campaign_promo(campaign_create.promo);
     INSERT INTO iaros.campaign AS c (code, name, type, description, channel, template, purpose, topic,
         segment_id, offer_id, promo_id, trigger_kind, schedule_at, every, event_kind, delay, backlog,
         not_booked_since_trigger, not_left_since_trigger, again_after, valid, goal_kind, goal_value,
@@ -152,7 +151,7 @@ CREATE FUNCTION @extschema@.campaign_known(relation text, value text) RETURNS vo
     AS $$
 DECLARE
     key_column text := CASE relation WHEN 'event_kind' THEN 'kind' WHEN 'campaign_type' THEN 'type'
-        WHEN 'offer' THEN 'code' WHEN 'promo' THEN 'code' ELSE relation END;
+        WHEN 'offer' THEN 'code' ELSE relation END;
     known boolean;
 BEGIN
     PERFORM iaros.install_check();
@@ -169,7 +168,22 @@ BEGIN
     END IF;
 END $$;
 COMMENT ON FUNCTION @extschema@.campaign_known(text, text) IS
-'Refuses what a campaign names but a table (purpose, topic, event_kind, campaign_type, offer or promo) does not hold. NULL passes. Error: 23503.';
+'Refuses what a campaign names but a table (purpose, topic, event_kind, campaign_type or offer) does not hold. NULL passes. Error: 23503.';
+
+CREATE FUNCTION @extschema@.campaign_promo(promo text) RETURNS bigint
+    LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+BEGIN
+    RETURN iaros.promo_find(promo);
+EXCEPTION WHEN undefined_object OR invalid_text_representation OR program_limit_exceeded THEN
+    RAISE EXCEPTION USING
+        ERRCODE = 'foreign_key_violation',
+        MESSAGE = format('promo "%s" does not exist', left(promo, 64)),
+        HINT = 'List them with SELECT code FROM iaros.promo.';
+END $$;
+COMMENT ON FUNCTION @extschema@.campaign_promo(text) IS
+'Returns the promo_id of the promotion of a code that a campaign names. NULL gives NULL. Error: 23503.';
 
 CREATE FUNCTION @extschema@.campaign_fields_check(
     code text,
@@ -416,7 +430,7 @@ BEGIN
     PERFORM iaros.install_check();
     RETURN QUERY
         SELECT c.campaign_id, c.status, jsonb_strip_nulls(to_jsonb(c) - 'campaign_id' - 'status'
-            || jsonb_build_object('segment', s.name, 'offer', o.code, 'promo', p.code))
+            || jsonb_build_object('segment', s.name, 'offer', o.code, 'promo', p.code::text))
         FROM iaros.campaign c
         LEFT JOIN iaros.segment s ON s.segment_id = c.segment_id
         LEFT JOIN iaros.offer o ON o.offer_id = c.offer_id
@@ -438,12 +452,9 @@ BEGIN
         SELECT jsonb_build_object(
             'campaign', jsonb_build_object('code', c.code, 'name', c.name),
             'offer', jsonb_build_object(
-                'code', coalesce(p.code, o.code), 'name', coalesce(o.name, p.name),
-                'discount', CASE
-                    WHEN p.discount_kind = 'percentage' THEN trim_scale(p.discount_value) || ' %'
-                    WHEN p.discount_kind = 'fixed' THEN
-                        round(p.discount_value, iaros.currency_minor_unit(p.currency)) || ' ' || p.currency
-                    ELSE trim_scale(o.discount_percent) || ' %' END))
+                'code', coalesce(p.code::text, o.code), 'name', coalesce(o.name, p.name),
+                'discount', coalesce(iaros.promo_discount_text(p.discount, p.currency::text),
+                    trim_scale(o.discount_percent) || ' %')))
         FROM iaros.campaign c
         LEFT JOIN iaros.offer o ON o.offer_id = c.offer_id
         LEFT JOIN iaros.promo p ON p.promo_id = c.promo_id
@@ -970,13 +981,21 @@ IF iaros.schema_step('campaign', 1) THEN
             FROM due r
             LEFT JOIN inside i ON i.person = r.person
             WHERE $17 AND i.person IS NULL
+        ), coupon AS MATERIALIZED (
+            -- Where nobody can use the code of the promotion itself.
+            SELECT DISTINCT ON (m.person) m.person, k.code::text AS code
+            FROM member m
+            JOIN iaros.promo_coupon k ON k.customer_id = m.id
+            WHERE k.promo_id = $19 AND k.is_active AND (k.valid IS NULL OR upper_inf(k.valid) OR upper(k.valid) > $4)
+            ORDER BY m.person, k.created_at DESC, k.code
         ), weighed AS (
             SELECT r.person, r.key, r.at, f.reasons || array_remove(ARRAY[
                 CASE WHEN a.recipient IS NULL THEN format('no_address: the customer has no address on channel %s', $7) END,
                 CASE WHEN p.same THEN 'already_sent: the customer got this under an alias'
                      WHEN p.person IS NOT NULL THEN format('again_too_soon: one message within %s', $11) END,
                 CASE WHEN b.person IS NOT NULL THEN 'booked_since_trigger: the customer has booked since' END,
-                CASE WHEN g.person IS NOT NULL THEN 'left_segment: the customer has left the segment since' END],
+                CASE WHEN g.person IS NOT NULL THEN 'left_segment: the customer has left the segment since' END,
+                CASE WHEN $19 IS NOT NULL AND q.person IS NULL THEN 'no_coupon: the customer has no coupon of the promotion' END],
                 NULL) AS reasons, a.recipient
             FROM due r
             -- What holds now is asked, whatever as_of says.
@@ -985,6 +1004,7 @@ IF iaros.schema_step('campaign', 1) THEN
             LEFT JOIN prior p ON p.person = r.person AND p.key = r.key
             LEFT JOIN booked b ON b.person = r.person AND b.key = r.key
             LEFT JOIN gone g ON g.person = r.person AND g.key = r.key
+            LEFT JOIN coupon q ON q.person = r.person
         ), decided AS MATERIALIZED (
             -- Of several triggers of a person the first that may be answered is.
             SELECT w.person, w.key, w.at, w.recipient,
@@ -1013,8 +1033,8 @@ IF iaros.schema_step('campaign', 1) THEN
                 iaros.message_render(t.body, v.tokens, t.html), $4
             FROM claimed k
             JOIN decided d ON d.person = k.customer_id AND d.key = k.trigger_key
-            JOIN (SELECT g.customer_id, g.tokens || $15 AS tokens
-                  FROM iaros.message_tokens($5, $14) g OFFSET 0) v ON v.customer_id = k.customer_id
+            JOIN (SELECT g.customer_id, g.tokens || CASE WHEN q.code IS NULL THEN $15 ELSE jsonb_set($15, '{offer,code}', to_jsonb(q.code)) END AS tokens
+                  FROM iaros.message_tokens($5, $14) g LEFT JOIN coupon q ON q.person = g.customer_id OFFSET 0) v ON v.customer_id = k.customer_id
             JOIN iaros.customer x ON x.customer_id = k.customer_id
             CROSS JOIN LATERAL (
                 SELECT m.subject, m.body, m.html FROM iaros.message_template m
@@ -1033,7 +1053,9 @@ IF iaros.schema_step('campaign', 1) THEN
         $send$ INTO sent, suppressed
         USING customer_ids, trigger_keys, trigger_times, as_of, persons, c.campaign_id, c.channel, c.template,
             c.purpose, c.topic, c.again_after, limited, c.not_booked_since_trigger, used, own, main_language,
-            stays, c.segment_id;
+            stays, c.segment_id,
+            (SELECT p.promo_id FROM iaros.campaign x JOIN iaros.promo p ON p.promo_id = x.promo_id
+             WHERE x.campaign_id = c.campaign_id AND p.applied = 'coupon' AND 'offer.code' = ANY (used));
         -- Without a template nothing must look as if it had been sent.
         IF cardinality(persons) > 0 AND NOT EXISTS (
             SELECT FROM iaros.message_template m

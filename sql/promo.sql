@@ -1,290 +1,527 @@
--- promo: promotion codes, their limits, and the ledger of redemptions.
+-- promo: promotions, what restricts them, and their limits.
 
-CREATE TYPE @extschema@.promo_discount_kind AS ENUM ('percentage', 'fixed');
-COMMENT ON TYPE @extschema@.promo_discount_kind IS
-'How the discount of a promotion follows from an amount: percentage of it, or a fixed amount of money.';
+CREATE TYPE @extschema@.promo_limit_scope AS ENUM ('total', 'code', 'customer', 'booking');
+COMMENT ON TYPE @extschema@.promo_limit_scope IS
+'What a limit of a promotion counts together: all its uses, those of one coupon (code), of one customer, or of one booking.';
+
+CREATE TYPE @extschema@.promo_limit_measure AS ENUM ('uses', 'discount', 'revenue');
+COMMENT ON TYPE @extschema@.promo_limit_measure IS
+'What a limit of a promotion counts: how often it is used, what it takes off, or the amounts before discount of the purchases it is used in, both in the base currency.';
+
+CREATE TYPE @extschema@.promo_period AS ENUM ('ever', 'day', 'week', 'month', 'year');
+COMMENT ON TYPE @extschema@.promo_period IS
+'Period of a limit of a promotion: ever, or each day, week (from Monday), month or year of the calendar in brand_time_zone.';
+
+CREATE TYPE @extschema@.promo_state AS ENUM ('reserved', 'released', 'redeemed', 'returned');
+COMMENT ON TYPE @extschema@.promo_state IS
+'State of a redemption of promotions: reserved before the payment; released, or timed out, without one; redeemed; returned, all of it.';
 
 -- Kernel ------------------------------------------------------------------
 
-CREATE FUNCTION @extschema@.promo_discount(
-    kind @extschema@.promo_discount_kind,
-    value numeric,
-    amount numeric,
-    currency text)
-    RETURNS numeric
-    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
-    RETURN least(amount, @extschema@.money_round(
-        CASE kind WHEN 'percentage' THEN amount * value / 100 ELSE value END, currency));
-COMMENT ON FUNCTION @extschema@.promo_discount(@extschema@.promo_discount_kind, numeric, numeric, text) IS
-'Returns the discount on an amount of a currency: value percent of it, or value itself, rounded half away from zero to the minor unit, and never more than the amount. NULL gives NULL. Errors: those of money_round.';
+CREATE FUNCTION @extschema@.promo_period_start(period @extschema@.promo_period, at timestamptz, zone text)
+    RETURNS date
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE period
+        WHEN 'day' THEN (at AT TIME ZONE zone)::date
+        WHEN 'week' THEN date_trunc('week', at AT TIME ZONE zone)::date
+        WHEN 'month' THEN date_trunc('month', at AT TIME ZONE zone)::date
+        WHEN 'year' THEN date_trunc('year', at AT TIME ZONE zone)::date
+        ELSE '-infinity'::date END;
+COMMENT ON FUNCTION @extschema@.promo_period_start(@extschema@.promo_period, timestamptz, text) IS
+'Returns the first day of the period that a time lies in, in a time zone; -infinity for ever. NULL gives NULL. Error: 22023 time zone that does not exist. Constant time; inlined.';
 
-CREATE FUNCTION @extschema@.promo_code_normal(code text) RETURNS text
-    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
-    RETURN upper(btrim(code));
-COMMENT ON FUNCTION @extschema@.promo_code_normal(text) IS
-'Returns a promotion code as codes are compared: trimmed and in upper case. NULL gives NULL.';
+CREATE FUNCTION @extschema@.promo_discount_text(discount jsonb, currency text DEFAULT NULL) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+DECLARE
+    kind text := discount ->> 'kind';
+    percentage text := trim_scale((discount ->> 'percentage')::numeric);
+    money text := concat_ws(' ', CASE WHEN currency IS NULL THEN trim_scale((discount ->> 'value')::numeric)
+        ELSE iaros.money_round((discount ->> 'value')::numeric, currency) END, currency);
+    units text := coalesce(discount ->> 'units', '1');
+    most numeric;
+BEGIN
+    RETURN CASE kind
+        WHEN 'percentage' THEN trim_scale((discount ->> 'value')::numeric) || ' %'
+        WHEN 'fixed_amount' THEN money
+        WHEN 'fixed_price' THEN 'for ' || money
+        WHEN 'per_unit' THEN money || ' each'
+        WHEN 'free' THEN units || ' free'
+        WHEN 'cheapest' THEN concat_ws(' ', coalesce(percentage, '100'), '% off the cheapest', nullif(units, '1'))
+        WHEN 'dearest' THEN concat_ws(' ', coalesce(percentage, '100'), '% off the dearest', nullif(units, '1'))
+        WHEN 'buy_x_get_y' THEN format('buy %s, get %s', discount ->> 'buy', discount ->> 'get')
+            || CASE WHEN percentage <> '100' THEN format(' at %s %% off', percentage) ELSE '' END
+        WHEN 'points' THEN concat_ws(' ', discount ->> 'points', 'points', 'for each ' || (discount ->> 'per')) END;
+    END;
+$$;
+COMMENT ON FUNCTION @extschema@.promo_discount_text(jsonb, text) IS
+'Returns a discount in a few words: 20 %, 50.00 EUR, for 99.00 EUR, buy 2, get 1. NULL for a tiered one, which has no single figure, for another kind and for NULL. Errors: 22P02 values that are no numbers, 22023 currency not in ISO 4217.';
+
+CREATE FUNCTION @extschema@.promo_reason_text(reason jsonb) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+DECLARE
+    what text := reason ->> 'reason';
+    names text := (SELECT string_agg(x, ', ') FROM jsonb_path_query(reason, 'strict $.* ? (@.type() == "array")[*]') AS q(v), LATERAL (SELECT v #>> '{}') AS s(x)
+                   WHERE jsonb_typeof(v) IN ('string', 'number'));
+    within text := concat(
+        CASE reason ->> 'scope' WHEN 'code' THEN ' with one coupon' WHEN 'customer' THEN ' by one customer' WHEN 'booking' THEN ' on one booking' END,
+        ' a ' || nullif(reason ->> 'period', 'ever'));
+    units text := concat(reason ->> 'missing', ' unit', CASE WHEN reason ->> 'missing' <> '1' THEN 's' END);
+BEGIN
+    RETURN CASE what
+        WHEN 'unknown_code' THEN 'there is no promotion of this code'
+        WHEN 'inactive' THEN 'it was taken out of use'
+        WHEN 'other_customer' THEN 'the code was given to somebody else'
+        WHEN 'same_promotion' THEN 'another of the codes is of the same promotion'
+        WHEN 'not_started' THEN format('it is valid from %s', reason ->> 'from')
+        WHEN 'expired' THEN format('it was valid until %s', reason ->> 'to')
+        WHEN 'booking_weekday' THEN format('it is for purchases on days %s of the week (1 is Monday)', names)
+        WHEN 'channel' THEN format('it is for purchases through %s', names)
+        WHEN 'currency' THEN format('it is for purchases in %s', coalesce(reason ->> 'currency', names))
+        WHEN 'segment' THEN format('it is for customers in %s', names)
+        WHEN 'except_segment' THEN format('it is not for customers in %s', names)
+        WHEN 'tier' THEN format('it is for members of tier %s', names)
+        WHEN 'party' THEN format('it is for parties of %s', CASE
+            WHEN reason #> '{party,max}' IS NULL THEN 'at least ' || (reason #>> '{party,min}')
+            WHEN reason #> '{party,min}' IS NULL THEN 'at most ' || (reason #>> '{party,max}')
+            WHEN reason #> '{party,min}' = reason #> '{party,max}' THEN reason #>> '{party,min}'
+            ELSE concat(reason #>> '{party,min}', ' to ', reason #>> '{party,max}') END)
+        WHEN 'first_booking' THEN 'it is for a first booking'
+        WHEN 'limit' THEN CASE
+            WHEN reason ->> 'measure' IS NULL THEN 'it is used up'
+            WHEN reason ->> 'measure' = 'uses' THEN format('it can be used %s%s, and was used %s',
+                CASE reason ->> 'maximum' WHEN '1' THEN 'once' ELSE reason ->> 'maximum' || ' times' END, within,
+                CASE reason ->> 'used' WHEN '1' THEN 'once' ELSE reason ->> 'used' || ' times' END)
+            ELSE format('its budget of %s of %s%s is used up to %s', reason ->> 'maximum', reason ->> 'measure', within, reason ->> 'used') END
+        WHEN 'route' THEN format('it is for routes %s', names)
+        WHEN 'except_route' THEN format('it is not for routes %s', names)
+        WHEN 'fare_class' THEN format('it is for fare classes %s', names)
+        WHEN 'except_fare_class' THEN format('it is not for fare classes %s', names)
+        WHEN 'cabin' THEN format('it is for cabins %s', names)
+        WHEN 'except_cabin' THEN format('it is not for cabins %s', names)
+        WHEN 'travel' THEN 'it is for travel ' || concat_ws(' and ', 'from ' || (reason #>> '{travel,from}'), 'before ' || (reason #>> '{travel,to}'))
+        WHEN 'blackout' THEN 'it is not for travel on the days that are blacked out'
+        WHEN 'weekday' THEN format('it is for travel on days %s of the week (1 is Monday)', names)
+        WHEN 'no_line' THEN 'it applies to nothing in the cart'
+        WHEN 'min_purchase' THEN format('add %s', reason ->> 'missing')
+        WHEN 'min_quantity' THEN format('add %s', units)
+        WHEN 'units' THEN format('add %s', units)
+        WHEN 'band' THEN format('add %s to reach its first band', reason ->> 'missing')
+        WHEN 'beyond_bands' THEN 'the cart is beyond its last band'
+        WHEN 'excluded_by' THEN format('it cannot be combined with promotions %s',
+            (SELECT string_agg(v, ', ') FROM jsonb_array_elements_text(coalesce(nullif(reason -> 'codes', '[]'), reason -> 'promotions')) AS v))
+        WHEN 'max_promotions' THEN format('at most %s promotions are combined', reason ->> 'limit')
+        WHEN 'category' THEN format('at most %s of category %s are combined', reason ->> 'limit', reason ->> 'category')
+        WHEN 'total_cap' THEN 'nothing more may be taken off the cart'
+        WHEN 'too_many' THEN format('more than %s promotions apply, and it is not among the strongest', reason ->> 'limit')
+        WHEN 'no_effect' THEN 'there is nothing left that it could take off'
+        WHEN 'not_best' THEN format('with it, %s would be taken off', reason ->> 'with_it')
+        ELSE what END;
+END $$;
+COMMENT ON FUNCTION @extschema@.promo_reason_text(jsonb) IS
+'Returns an English sentence for a reason as promo_best_set() and promo_validate() give it; the name of a reason that is not known here. NULL gives NULL.';
 
 -- Engine ------------------------------------------------------------------
 
-CREATE FUNCTION @extschema@.promo_create(
-    code text,
-    name text,
-    discount_kind @extschema@.promo_discount_kind,
-    discount_value numeric,
-    currency text DEFAULT NULL,
-    valid_from timestamptz DEFAULT NULL,
-    valid_to timestamptz DEFAULT NULL,
-    min_purchase numeric DEFAULT NULL,
-    max_uses bigint DEFAULT NULL,
-    max_uses_per_customer integer DEFAULT NULL,
-    offer text DEFAULT NULL)
+CREATE FUNCTION @extschema@.promo_find(promo text) RETURNS bigint
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+DECLARE
+    id bigint;
+BEGIN
+    PERFORM iaros.install_check();
+    SELECT p.promo_id INTO id FROM iaros.promo p WHERE p.code OPERATOR(iaros.=) promo::iaros.promo_code;
+    IF id IS NULL THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'undefined_object',
+            MESSAGE = format('promotion "%s" does not exist', coalesce(left(promo, 64), '(NULL)')),
+            HINT = 'List the promotions with SELECT * FROM iaros.promo_list(false).';
+    END IF;
+    RETURN id;
+END $$;
+COMMENT ON FUNCTION @extschema@.promo_find(text) IS
+'Returns the promo_id of the promotion of a code. Errors: 42704 there is none, also for NULL, 22P02 a text that is no code.';
+
+CREATE FUNCTION @extschema@.promo_moment(value text) RETURNS timestamptz
+    LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+BEGIN
+    RETURN CASE WHEN value ~ 'T.*([Zz]|[+-][0-9][0-9]:[0-9][0-9])$' THEN value::timestamptz
+        ELSE value::timestamp AT TIME ZONE iaros.setting_get('brand_time_zone') END;
+END $$;
+COMMENT ON FUNCTION @extschema@.promo_moment(text) IS
+'Returns the time that a text of a definition names: as it says, or, where it has no offset, in brand_time_zone; a day is its midnight. NULL gives NULL. Errors: 22007, 22008 text that is no time.';
+
+CREATE FUNCTION @extschema@.promo_create(code text, name text, definition jsonb)
     RETURNS bigint
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
     AS $$
 #variable_conflict use_column
 DECLARE
+    own text[] := '{applied,description,limits,offer,products,except_products}';
+    kernel jsonb := definition - own;
+    d jsonb := definition;
     id bigint;
     offer_number bigint;
 BEGIN
     PERFORM iaros.install_check();
-    IF promo_create.offer IS NOT NULL THEN
-        SELECT g.offer_id INTO offer_number FROM iaros.offer_get(promo_create.offer) g;
+    -- Errors with their place, before the columns are made of it.
+    IF jsonb_typeof(definition) IS DISTINCT FROM 'object' OR kernel ?| '{id,code,asked,refused}' THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'invalid_parameter_value',
+            MESSAGE = 'the definition of a promotion is an object without id, code, asked and refused',
+            HINT = 'Such as {"discount": {"kind": "percentage", "value": 20}}.';
     END IF;
-    INSERT INTO iaros.promo (code, name, discount_kind, discount_value, currency, valid,
-        min_purchase, max_uses, max_uses_per_customer, offer_id)
-    VALUES (iaros.promo_code_normal(promo_create.code), promo_create.name,
-        promo_create.discount_kind, promo_create.discount_value, promo_create.currency,
-        tstzrange(promo_create.valid_from, promo_create.valid_to), promo_create.min_purchase, promo_create.max_uses,
-        promo_create.max_uses_per_customer, offer_number)
+    PERFORM iaros.promo_check(kernel || '{"id": 1}');
+    IF coalesce(jsonb_typeof(d -> 'products'), 'array') <> 'array' OR coalesce(jsonb_typeof(d -> 'except_products'), 'array') <> 'array' THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'invalid_parameter_value',
+            MESSAGE = 'products and except_products of a promotion are lists',
+            HINT = 'Such as ["bag", "seat"].';
+    ELSIF d -> 'products' ?| iaros.promo_texts(d -> 'except_products') THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'invalid_parameter_value',
+            MESSAGE = 'a product is both in products and in except_products of a promotion',
+            HINT = 'Where products are listed, all others are left out anyway.';
+    END IF;
+    IF EXISTS (SELECT FROM iaros.promo p WHERE p.code OPERATOR(iaros.=) promo_create.code::iaros.promo_code) THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'unique_violation',
+            MESSAGE = format('code %s is that of promotion "%s" already', promo_create.code::iaros.promo_code,
+                (SELECT p.code FROM iaros.promo p WHERE p.code OPERATOR(iaros.=) promo_create.code::iaros.promo_code)),
+            HINT = 'Codes are one however they are typed: 0 and O, 1, I and L. Take another, or change that promotion by UPDATE.';
+    ELSIF coalesce(d ->> 'applied', 'code') <> ALL ('{code,coupon,automatic}'::text[]) THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'invalid_parameter_value',
+            MESSAGE = format('applied "%s" is not known', left(d ->> 'applied', 64)),
+            HINT = 'It is one of code, coupon, automatic.';
+    END IF;
+    IF d ? 'offer' THEN
+        SELECT g.offer_id INTO offer_number FROM iaros.offer_get(d ->> 'offer') g;
+    END IF;
+    INSERT INTO iaros.promo (code, name, description, applied, offer_id, priority, discount, level, base, currency,
+        min_purchase, min_quantity, min_of, applies_to, except_lines, stackable, combine_with, excludes, categories,
+        valid, booking_weekdays, channels, currencies, segments, except_segments, tiers, party, first_booking,
+        routes, except_routes, fare_classes, except_fare_classes, cabins, except_cabins, travel, blackout, weekdays)
+    VALUES (promo_create.code::iaros.promo_code, promo_create.name, d ->> 'description', coalesce(d ->> 'applied', 'code'),
+        offer_number, coalesce((d ->> 'priority')::integer, 100), d -> 'discount', d ->> 'level', d ->> 'base', d ->> 'currency',
+        (d ->> 'min_purchase')::numeric, (d ->> 'min_quantity')::bigint, d ->> 'min_of', d -> 'applies_to', d -> 'except',
+        coalesce((d ->> 'stackable')::boolean, NOT d ? 'combine_with'),
+        iaros.promo_texts(d -> 'combine_with')::iaros.promo_code[], iaros.promo_texts(d -> 'excludes')::iaros.promo_code[],
+        iaros.promo_texts(d -> 'categories'),
+        tstzrange(iaros.promo_moment(d #>> '{valid,from}'), iaros.promo_moment(d #>> '{valid,to}')),
+        iaros.promo_texts(d -> 'booking_weekdays')::smallint[], iaros.promo_texts(d -> 'channels'),
+        iaros.promo_texts(d -> 'currencies'), iaros.promo_texts(d -> 'segments'), iaros.promo_texts(d -> 'except_segments'),
+        iaros.promo_texts(d -> 'tiers'),
+        CASE WHEN d ? 'party' THEN int4range((d #>> '{party,min}')::integer, (d #>> '{party,max}')::integer, '[]') END,
+        coalesce((d ->> 'first_booking')::boolean, false),
+        iaros.promo_texts(d -> 'routes'), iaros.promo_texts(d -> 'except_routes'),
+        iaros.promo_texts(d -> 'fare_classes'), iaros.promo_texts(d -> 'except_fare_classes'),
+        iaros.promo_texts(d -> 'cabins')::iaros.cabin[], iaros.promo_texts(d -> 'except_cabins')::iaros.cabin[],
+        CASE WHEN d ? 'travel' THEN daterange((d #>> '{travel,from}')::date, (d #>> '{travel,to}')::date) END,
+        (SELECT range_agg(daterange((w ->> 'from')::date, (w ->> 'to')::date)) FROM jsonb_array_elements(d -> 'blackout') AS w),
+        iaros.promo_texts(d -> 'weekdays')::smallint[])
     RETURNING promo_id INTO id;
+    IF '[]' IN (d -> 'products', d -> 'except_products') THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'check_violation',
+            MESSAGE = format('list "products" or "except_products" of promotion %s has no values', code),
+            HINT = 'Leave it out for no restriction.';
+    END IF;
+    INSERT INTO iaros.promo_product (promo_id, product, excluded)
+    SELECT DISTINCT id, p, false FROM unnest(iaros.promo_texts(d -> 'products')) AS p
+    UNION ALL
+    SELECT DISTINCT id, p, true FROM unnest(iaros.promo_texts(d -> 'except_products')) AS p;
+    INSERT INTO iaros.promo_limit (promo_id, scope, measure, period, maximum)
+    SELECT id, l.scope, l.measure, l.period, l.maximum FROM iaros.promo_limits(d -> 'limits') AS l;
     RETURN id;
 END $$;
-COMMENT ON FUNCTION @extschema@.promo_create(text, text, @extschema@.promo_discount_kind, numeric, text, timestamptz, timestamptz, numeric, bigint, integer, text) IS
-'Adds a promotion and returns its promo_id. discount_value is percent (up to 100) or an amount of currency; min_purchase is an amount of currency as well, so each of the two needs a currency; it is valid in [valid_from, valid_to), NULL: without end; max_uses counts all redemptions, max_uses_per_customer those of one person, NULL: no limit; offer is the code of the offer it belongs to. Errors: 23505 code is taken, 23514 value outside its range, 22023 currency not in ISO 4217, 22003 amount with more decimals than the currency has, 42704 offer that does not exist, 22000 valid_to before valid_from.';
+COMMENT ON FUNCTION @extschema@.promo_create(text, text, jsonb) IS
+'Adds a promotion and returns its promo_id. definition: the keys of a promotion of promo_best_set() but id and code, codes of others in combine_with and excludes; applied (code, the default: by its code or one of its coupons; coupon: by coupons only; automatic: without code); limits, a list of scope, measure (uses), period (ever), maximum; products and except_products, lists of any length; offer, the code of the offer it belongs to; description. Times without offset are in brand_time_zone. Errors: 22023 and 22003 what promo_best_set() does not take, with its place; 23505 code is taken; 23514 value outside its range, list without values, amounts without currency; 23503 channel, segment, tier, cabin, place or currency that does not exist; 42704 offer that does not exist; 22P02 code that is none.';
+
+CREATE FUNCTION @extschema@.promo_limits(limits jsonb)
+    RETURNS TABLE (scope @extschema@.promo_limit_scope, measure @extschema@.promo_limit_measure,
+        period @extschema@.promo_period, maximum numeric)
+    LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+DECLARE
+    l jsonb;
+    wrong text;
+BEGIN
+    IF jsonb_typeof(limits) <> 'array' THEN
+        wrong := 'limits are a list';
+    ELSE
+        FOR l IN SELECT e FROM jsonb_array_elements(limits) AS e LOOP
+            wrong := CASE
+                WHEN jsonb_typeof(l) <> 'object' THEN 'a limit is an object'
+                WHEN l - '{scope,measure,period,maximum}'::text[] <> '{}' THEN format('a limit has no key "%s"',
+                    left((SELECT k FROM jsonb_object_keys(l - '{scope,measure,period,maximum}'::text[]) AS k LIMIT 1), 64))
+                WHEN NOT coalesce(l ->> 'scope', '') = ANY (enum_range(NULL::iaros.promo_limit_scope)::text[])
+                    THEN format('scope "%s" of a limit is not known', coalesce(left(l ->> 'scope', 64), '(NULL)'))
+                WHEN NOT coalesce(l ->> 'measure', 'uses') = ANY (enum_range(NULL::iaros.promo_limit_measure)::text[])
+                    THEN format('measure "%s" of a limit is not known', left(l ->> 'measure', 64))
+                WHEN NOT coalesce(l ->> 'period', 'ever') = ANY (enum_range(NULL::iaros.promo_period)::text[])
+                    THEN format('period "%s" of a limit is not known', left(l ->> 'period', 64))
+                WHEN jsonb_typeof(l -> 'maximum') IS DISTINCT FROM 'number' OR (l ->> 'maximum')::numeric <= 0 OR (l ->> 'maximum')::numeric >= 1e12
+                    OR coalesce(l ->> 'measure', 'uses') = 'uses' AND (l ->> 'maximum')::numeric <> trunc((l ->> 'maximum')::numeric)
+                    THEN format('maximum "%s" of a limit is not a number of uses, or an amount, from 1 to below 1,000,000,000,000',
+                        coalesce(left(l ->> 'maximum', 64), '(NULL)'))
+                WHEN (SELECT count(*) > 1 FROM jsonb_array_elements(limits) AS m
+                      WHERE (m ->> 'scope', coalesce(m ->> 'measure', 'uses'), coalesce(m ->> 'period', 'ever'))
+                          = (l ->> 'scope', coalesce(l ->> 'measure', 'uses'), coalesce(l ->> 'period', 'ever')))
+                    THEN 'two limits are of the same scope, measure and period' END;
+            EXIT WHEN wrong IS NOT NULL;
+            scope := l ->> 'scope';
+            measure := coalesce(l ->> 'measure', 'uses');
+            period := coalesce(l ->> 'period', 'ever');
+            maximum := l ->> 'maximum';
+            RETURN NEXT;
+        END LOOP;
+    END IF;
+    IF wrong IS NOT NULL THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'invalid_parameter_value',
+            MESSAGE = wrong,
+            DETAIL = 'At promotion.limits.',
+            HINT = 'Such as [{"scope": "total", "maximum": 10000}, {"scope": "customer", "period": "month", "maximum": 2}].';
+    END IF;
+END $$;
+COMMENT ON FUNCTION @extschema@.promo_limits(jsonb) IS
+'Returns the limits of a definition of promo_create(), a row each. NULL gives no row. Error: 22023 what is no limit.';
+
+CREATE FUNCTION @extschema@.promo_texts(list jsonb) RETURNS text[]
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+    SELECT coalesce(array_agg(v ORDER BY n), '{}') FROM jsonb_array_elements_text(list) WITH ORDINALITY AS u(v, n) $$;
+COMMENT ON FUNCTION @extschema@.promo_texts(jsonb) IS
+'Returns the elements of a JSON list as texts. NULL gives NULL. Error: 22023 JSON that is no list.';
 
 CREATE FUNCTION @extschema@.promo_list(
     only_valid boolean DEFAULT true,
     as_of timestamptz DEFAULT now())
-    RETURNS TABLE (promo_id bigint, code text, name text, discount_kind @extschema@.promo_discount_kind,
-        discount_value numeric, currency text, valid tstzrange, min_purchase numeric,
-        max_uses bigint, max_uses_per_customer integer, uses bigint, offer_code text, is_active boolean)
+    RETURNS TABLE (promo_id bigint, code text, name text, applied text, discount jsonb, discount_text text,
+        currency text, valid tstzrange, limits jsonb, uses bigint, offer_code text, is_active boolean)
     LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
     AS $$
 BEGIN
     PERFORM iaros.install_check();
     RETURN QUERY
-        SELECT p.promo_id, p.code, p.name, p.discount_kind, p.discount_value, p.currency::text,
-            p.valid, p.min_purchase, p.max_uses, p.max_uses_per_customer,
-            coalesce(u.uses, 0), o.code, p.is_active
+        SELECT p.promo_id, p.code::text, p.name, p.applied, p.discount,
+            iaros.promo_discount_text(p.discount, p.currency::text), p.currency::text, p.valid,
+            (SELECT jsonb_agg(jsonb_build_object('scope', l.scope, 'measure', l.measure, 'period', l.period,
+                 'maximum', trim_scale(l.maximum)) ORDER BY l.promo_limit_id)
+             FROM iaros.promo_limit l WHERE l.promo_id = p.promo_id),
+            (SELECT count(*) FROM iaros.promo_use u WHERE u.promo_id = p.promo_id AND u.counted),
+            o.code, p.is_active
         FROM iaros.promo p
-        LEFT JOIN iaros.promo_use u ON u.promo_id = p.promo_id
         LEFT JOIN iaros.offer o ON o.offer_id = p.offer_id
         WHERE NOT only_valid OR (p.is_active AND p.valid @> as_of)
         ORDER BY p.promo_id;
 END $$;
 COMMENT ON FUNCTION @extschema@.promo_list(boolean, timestamptz) IS
-'Returns the promotions that are active and valid at a time, or all of them, with how often each was redeemed. NULL gives no row.';
+'Returns the promotions that are active and valid at a time, or all of them, with their limits and how often each is used by customers who are still there. NULL gives no row.';
 
-CREATE FUNCTION @extschema@.promo_amount_check(amount numeric, currency text) RETURNS void
-    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
-    SET search_path = pg_catalog, pg_temp
-    AS $$
-BEGIN
-    IF amount IS NULL OR currency IS NULL THEN
-        RAISE EXCEPTION USING
-            ERRCODE = 'null_value_not_allowed',
-            MESSAGE = 'a purchase needs an amount and a currency',
-            HINT = 'Give the price before the discount and its currency, such as 120.50 and EUR.';
-    END IF;
-    PERFORM iaros.money_check(amount, currency);
-    IF amount < 0 THEN
-        RAISE EXCEPTION USING
-            ERRCODE = 'numeric_value_out_of_range',
-            MESSAGE = format('amount %s is less than zero', amount),
-            HINT = 'Give the price before the discount.';
-    ELSIF amount >= 1e12 THEN
-        RAISE EXCEPTION USING
-            ERRCODE = 'numeric_value_out_of_range',
-            MESSAGE = format('amount "%s" is too large', left(amount::text, 64)),
-            DETAIL = 'Amounts are below 1,000,000,000,000.',
-            HINT = 'Give the price before the discount.';
-    END IF;
-END $$;
-COMMENT ON FUNCTION @extschema@.promo_amount_check(numeric, text) IS
-'Raises an error unless the amount is a price in the currency: 22004 NULL, 22023 currency not in ISO 4217, 22003 negative, not finite, 1,000,000,000,000 or more, or with more decimals than the currency has.';
-
-CREATE FUNCTION @extschema@.promo_time_check(as_of timestamptz) RETURNS void
-    LANGUAGE plpgsql STABLE PARALLEL SAFE
-    SET search_path = pg_catalog, pg_temp
-    AS $$
-BEGIN
-    PERFORM iaros.install_check();
-    IF as_of < now() - interval '1 day' OR as_of > now() + interval '5 minutes' THEN
-        RAISE EXCEPTION USING
-            ERRCODE = 'invalid_parameter_value',
-            MESSAGE = format('cannot redeem a promotion at "%s"', as_of),
-            DETAIL = 'A redemption is of now, at most a day late.',
-            HINT = 'Leave out as_of. To ask about another time, use promo_validate().';
-    END IF;
-END $$;
-COMMENT ON FUNCTION @extschema@.promo_time_check(timestamptz) IS
-'Raises 22023 unless a time is at most 1 day before and at most 5 minutes after now(); NULL passes. For promo_redeem(): a code that has expired, or was not valid yet, cannot be redeemed under another date.';
-
-CREATE FUNCTION @extschema@.promo_validate(
-    code text,
-    customer_id bigint,
-    amount numeric,
-    currency text,
-    as_of timestamptz DEFAULT now(),
-    OUT valid boolean,
-    OUT discount numeric,
-    OUT reasons text[])
-    LANGUAGE plpgsql STABLE PARALLEL SAFE
-    SET search_path = pg_catalog, pg_temp
-    AS $$
-DECLARE
-    p record;
-    ids bigint[];
-    used bigint;
-BEGIN
-    PERFORM iaros.install_check();
-    PERFORM iaros.promo_amount_check(amount, currency);
-    as_of := coalesce(as_of, now());
-    ids := ARRAY(SELECT iaros.customer_ids(promo_validate.customer_id));
-    valid := false;
-    discount := 0;
-    reasons := '{}';
-    IF NOT EXISTS (SELECT FROM iaros.customer c WHERE c.customer_id = promo_validate.customer_id) THEN
-        reasons := reasons || format('unknown_customer: there is no customer %s', coalesce(promo_validate.customer_id::text, '(NULL)'));
-    END IF;
-    SELECT t.*, coalesce(u.uses, 0) AS uses INTO p
-    FROM iaros.promo t LEFT JOIN iaros.promo_use u ON u.promo_id = t.promo_id
-    WHERE t.code = iaros.promo_code_normal(promo_validate.code);
-    IF NOT FOUND THEN
-        reasons := reasons || format('unknown_code: there is no promotion %s', coalesce(left(promo_validate.code, 64), '(NULL)'));
-        RETURN;
-    END IF;
-    used := (SELECT coalesce(sum(u.uses), 0) FROM iaros.promo_customer_use u
-             WHERE u.customer_id = ANY (ids) AND u.promo_id = p.promo_id);
-    reasons := reasons || array_remove(ARRAY[
-        CASE WHEN NOT p.is_active THEN 'inactive: the promotion was taken out of use' END,
-        CASE WHEN as_of < lower(p.valid) THEN
-            format('not_started: it is valid from %s UTC', to_char(lower(p.valid) AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI')) END,
-        CASE WHEN NOT p.valid @> as_of AND NOT coalesce(as_of < lower(p.valid), false) THEN
-            format('expired: it was valid until %s UTC', to_char(upper(p.valid) AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI')) END,
-        CASE WHEN p.currency <> promo_validate.currency AND (p.discount_kind = 'fixed' OR p.min_purchase IS NOT NULL) THEN
-            format('currency_mismatch: it is in %s, the purchase in %s', p.currency, promo_validate.currency) END,
-        CASE WHEN p.currency = promo_validate.currency AND amount < p.min_purchase THEN
-            format('below_min_purchase: it needs %s %s, the purchase is %s',
-                   trim_scale(p.min_purchase), p.currency, trim_scale(amount)) END,
-        CASE WHEN p.uses >= p.max_uses THEN
-            format('used_up: all %s uses are taken', p.max_uses) END,
-        CASE WHEN used >= p.max_uses_per_customer THEN
-            format('customer_limit: the customer has used it %s of %s times', used, p.max_uses_per_customer) END
-        ], NULL);
-    IF reasons = '{}' THEN
-        valid := true;
-        discount := iaros.money_round(iaros.promo_discount(p.discount_kind, p.discount_value, amount, currency), currency);
-    END IF;
-END $$;
-COMMENT ON FUNCTION @extschema@.promo_validate(text, bigint, numeric, text, timestamptz) IS
-'Tells whether a customer may use a promotion code on a purchase of an amount now, what the discount is (0 when not), and all reasons why not: unknown_customer, unknown_code, inactive, not_started, expired, currency_mismatch, below_min_purchase, used_up, customer_limit, each with a text. Upper and lower case of the code are one; uses of all ids of a person count together. Changes nothing and promises nothing: promo_redeem() decides. Errors: 22004 amount or currency NULL, 22023 currency not in ISO 4217, 22003 amount that is no price in it.';
-
-CREATE FUNCTION @extschema@.promo_redeemed(
-    customer_ids bigint[],
-    code text,
-    amount numeric,
-    currency text,
-    idempotency_key text)
-    RETURNS TABLE (redemption_id bigint, discount numeric)
-    LANGUAGE plpgsql STABLE PARALLEL SAFE
-    SET search_path = pg_catalog, pg_temp
-    AS $$
-DECLARE
-    r record;
-BEGIN
-    PERFORM iaros.install_check();
-    SELECT d.redemption_id, d.discount, d.amount, d.currency, p.code INTO r
-    FROM iaros.promo_redemption d
-    JOIN iaros.promo p ON p.promo_id = d.promo_id
-    WHERE d.customer_id = ANY (customer_ids) AND d.idempotency_key = promo_redeemed.idempotency_key
-    ORDER BY d.redemption_id LIMIT 1;
-    IF NOT FOUND THEN
-        RETURN;
-    END IF;
-    IF (r.code, r.amount, r.currency::text)
-        IS DISTINCT FROM (iaros.promo_code_normal(promo_redeemed.code), promo_redeemed.amount, promo_redeemed.currency) THEN
-        RAISE EXCEPTION USING
-            ERRCODE = 'invalid_parameter_value',
-            MESSAGE = format('idempotency key "%s" was used for another purchase', promo_redeemed.idempotency_key),
-            DETAIL = format('It redeemed %s on %s %s.', r.code, iaros.money_round(r.amount, r.currency::text), r.currency),
-            HINT = 'Give each purchase a key of its own.';
-    END IF;
-    redemption_id := r.redemption_id;
-    discount := iaros.money_round(r.discount, r.currency::text);
-    RETURN NEXT;
-END $$;
-COMMENT ON FUNCTION @extschema@.promo_redeemed(bigint[], text, numeric, text, text) IS
-'Returns the redemption that one of the ids of a person made with an idempotency key, no row when there is none. Error: 22023 the key was used for another code, amount or currency. For promo_redeem().';
-
-CREATE FUNCTION @extschema@.promo_follow() RETURNS trigger
-    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
-    SET search_path = pg_catalog, pg_temp
-    AS $$
-DECLARE
-    code text := (SELECT p.code FROM iaros.promo p WHERE p.promo_id = NEW.promo_id);
-BEGIN
-    PERFORM iaros.install_check();
-    IF NEW.customer_id = OLD.customer_id THEN
-        PERFORM iaros.audit_append('promo.unlink', 'promo', code, NEW.customer_id,
-            jsonb_build_object('redemption_id', NEW.redemption_id, 'booking_id', OLD.booking_id));
-        RETURN NULL;
-    END IF;
-    -- The use is counted where it is now, beyond a limit if need be: it has
-    -- been made. A person may have counters under several ids.
-    UPDATE iaros.promo_customer_use u SET uses = u.uses - 1
-    WHERE u.promo_id = NEW.promo_id AND u.customer_id = (
-        SELECT x.customer_id FROM iaros.promo_customer_use x
-        WHERE x.promo_id = NEW.promo_id AND x.uses > 0
-          AND x.customer_id IN (SELECT iaros.customer_ids(OLD.customer_id))
-        ORDER BY x.customer_id = iaros.customer_resolve(OLD.customer_id) DESC, x.customer_id LIMIT 1);
-    INSERT INTO iaros.promo_customer_use AS u (customer_id, promo_id, uses)
-    VALUES (iaros.customer_resolve(NEW.customer_id), NEW.promo_id, 1)
-    ON CONFLICT ON CONSTRAINT promo_customer_use_pkey DO UPDATE SET uses = u.uses + 1;
-    PERFORM iaros.audit_append('promo.move', 'promo', code, NEW.customer_id,
-        jsonb_build_object('redemption_id', NEW.redemption_id, 'booking_id', NEW.booking_id, 'from_customer', OLD.customer_id));
-    RETURN NULL;
-END $$;
-COMMENT ON FUNCTION @extschema@.promo_follow() IS
-'Trigger: when a redemption follows its booking to another customer, its use is counted there and no longer with the first; when its booking was deleted, the redemption and its use stay. Both are audited.';
-
-CREATE FUNCTION @extschema@.promo_usage(promo text DEFAULT NULL)
-    RETURNS TABLE (code text, currency text, redemptions bigint, customers bigint,
-        amount numeric, discount numeric, average_discount numeric, uses_left bigint)
-    LANGUAGE plpgsql STABLE PARALLEL SAFE
+CREATE FUNCTION @extschema@.promo_doctor()
+    RETURNS TABLE (severity @extschema@.alert_severity, subject text, finding text, hint text)
+    LANGUAGE plpgsql STABLE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
     AS $$
 BEGIN
     PERFORM iaros.install_check();
     RETURN QUERY
-        SELECT p.code, r.currency::text, count(*), count(DISTINCT coalesce(a.master_id, r.customer_id)),
-            iaros.money_round(sum(r.amount), r.currency::text), iaros.money_round(sum(r.discount), r.currency::text),
-            iaros.money_round(avg(r.discount), r.currency::text),
-            p.max_uses - max(u.uses)
+        SELECT 'error'::iaros.alert_severity, format('limit %s of promotion %s', c.promo_limit_id, p.code),
+            format('its counters say %s, its uses %s', trim_scale(c.counted), trim_scale(c.used)),
+            'Count it again: UPDATE iaros.promo_limit SET maximum = maximum WHERE promo_limit_id = '
+                || c.promo_limit_id || '.'
+        FROM iaros.promo_limit_check() c
+        JOIN iaros.promo_limit l ON l.promo_limit_id = c.promo_limit_id
+        JOIN iaros.promo p ON p.promo_id = l.promo_id ORDER BY c.promo_limit_id;
+    RETURN QUERY
+        SELECT 'warning'::iaros.alert_severity, format('promotion %s', p.code),
+            format('its category "%s" does not exist, so that it has no effect', c),
+            'Add it to iaros.promo_category, or take it out of the promotion.'
+        FROM iaros.promo p, unnest(p.categories) AS c
+        WHERE p.is_active AND NOT EXISTS (SELECT FROM iaros.promo_category k WHERE k.category = c)
+        UNION ALL
+        SELECT 'warning', format('promotion %s', p.code),
+            format('it names promotion %s, which does not exist', c),
+            'Correct combine_with or excludes.'
+        FROM iaros.promo p, unnest(p.combine_with || p.excludes) AS c
+        WHERE p.is_active AND NOT EXISTS (SELECT FROM iaros.promo k WHERE k.code OPERATOR(iaros.=) c)
+        ORDER BY 2, 3;
+    RETURN QUERY
+        SELECT 'warning'::iaros.alert_severity, 'reservations of promotions',
+            format('%s have timed out and still count, the first since %s', count(*), min(r.reserved_until)),
+            'Look at job iaros-promotions, or run SELECT iaros.promo_expire().'
         FROM iaros.promo_redemption r
-        JOIN iaros.promo p ON p.promo_id = r.promo_id
-        JOIN iaros.promo_use u ON u.promo_id = r.promo_id
-        LEFT JOIN iaros.customer_alias a ON a.customer_id = r.customer_id
-        WHERE promo_usage.promo IS NULL OR p.code = iaros.promo_code_normal(promo_usage.promo)
-        GROUP BY p.promo_id, p.code, p.max_uses, r.currency
-        ORDER BY p.code, r.currency;
+        WHERE r.state = 'reserved' AND r.reserved_until < now() - interval '1 hour'
+        HAVING count(*) > 0;
 END $$;
-COMMENT ON FUNCTION @extschema@.promo_usage(text) IS
-'Returns what redemptions of a promotion (NULL: of each) came to, a row for each currency: how many, of how many customers, the amounts before discount, the discounts, their average, and how many uses are left of the promotion (NULL: no limit).';
+COMMENT ON FUNCTION @extschema@.promo_doctor() IS
+'Findings of doctor() about promotions: categories and promotions that they name and that do not exist, counters that differ from the uses, reservations that timed out more than an hour ago and were not taken back.';
 
 -- Schema ------------------------------------------------------------------
+
+CREATE FUNCTION @extschema@.promo_window(span tstzrange) RETURNS jsonb
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+    SELECT nullif(jsonb_strip_nulls(jsonb_build_object(
+        'from', CASE WHEN isfinite(lower(span)) THEN to_char(lower(span) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') END,
+        'to', CASE WHEN isfinite(upper(span)) THEN to_char(upper(span) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') END)), '{}') $$;
+COMMENT ON FUNCTION @extschema@.promo_window(tstzrange) IS
+'Returns a window of time as promo_best_set() takes it: from and to in UTC. NULL for one without ends and for NULL.';
+
+CREATE FUNCTION @extschema@.promo_window(span daterange) RETURNS jsonb
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+    SELECT nullif(jsonb_strip_nulls(jsonb_build_object(
+        'from', CASE WHEN isfinite(lower(span)) THEN to_char(lower(span), 'YYYY-MM-DD') END,
+        'to', CASE WHEN isfinite(upper(span)) THEN to_char(upper(span), 'YYYY-MM-DD') END)), '{}') $$;
+COMMENT ON FUNCTION @extschema@.promo_window(daterange) IS
+'Returns a window of days as promo_best_set() takes it: from and to, which is not in it. NULL for one without ends and for NULL.';
+
+CREATE FUNCTION @extschema@.promo_prepare() RETURNS trigger
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+DECLARE
+    wrong text;
+    of_what text;
+BEGIN
+    SELECT l.name INTO of_what FROM (VALUES
+        ('channels', NEW.channels), ('currencies', NEW.currencies), ('segments', NEW.segments), ('except_segments', NEW.except_segments),
+        ('tiers', NEW.tiers), ('routes', NEW.routes), ('except_routes', NEW.except_routes), ('fare_classes', NEW.fare_classes),
+        ('except_fare_classes', NEW.except_fare_classes), ('cabins', NEW.cabins::text[]), ('except_cabins', NEW.except_cabins::text[]),
+        ('categories', NEW.categories), ('combine_with', NEW.combine_with::text[]), ('excludes', NEW.excludes::text[]),
+        ('booking_weekdays', NEW.booking_weekdays::text[]), ('weekdays', NEW.weekdays::text[])) AS l(name, list)
+    WHERE array_ndims(l.list) IS DISTINCT FROM 1 AND l.list IS NOT NULL AND l.name <> 'combine_with'
+        OR array_position(l.list, NULL) IS NOT NULL OR array_ndims(l.list) > 1;
+    IF of_what IS NOT NULL THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'check_violation',
+            MESSAGE = format('list "%s" of promotion %s has no values, or NULL among them', of_what, NEW.code),
+            HINT = 'Leave it NULL for no restriction.';
+    END IF;
+    SELECT x.kind, x.value INTO of_what, wrong FROM (
+        SELECT 'sales channel' AS kind, v AS value FROM unnest(NEW.channels) AS v WHERE NOT EXISTS (SELECT FROM iaros.sales_channel t WHERE t.sales_channel = v)
+        UNION ALL
+        SELECT 'currency', v FROM unnest(NEW.currencies) AS v WHERE NOT EXISTS (SELECT FROM iaros.currency t WHERE t.currency = v)
+        UNION ALL
+        SELECT 'segment', v FROM unnest(NEW.segments || NEW.except_segments) AS v WHERE NOT EXISTS (SELECT FROM iaros.segment t WHERE t.name = v)
+        UNION ALL
+        SELECT 'tier', v FROM unnest(NEW.tiers) AS v WHERE NOT EXISTS (SELECT FROM iaros.loyalty_tier t WHERE t.tier = v)
+        UNION ALL
+        SELECT 'place', v FROM (
+            SELECT DISTINCT unnest(iaros.promo_route_places(NEW.routes || NEW.except_routes))) AS q(v)
+        WHERE v <> '*' AND NOT EXISTS (SELECT FROM iaros.airport a WHERE a.airport = v OR a.city = v)
+          AND NOT EXISTS (SELECT FROM iaros.country c WHERE v IN (c.country, c.name, c.region, c.continent))
+          AND NOT EXISTS (SELECT FROM iaros.promo_zone z WHERE z.zone = v)) AS x(kind, value)
+    LIMIT 1;
+    IF wrong IS NOT NULL THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'foreign_key_violation',
+            MESSAGE = format('%s "%s" of promotion %s does not exist', of_what, left(wrong, 64), NEW.code),
+            HINT = CASE of_what
+                WHEN 'place' THEN 'Places are airports, cities, countries by code or name, regions and continents of iaros.airport and iaros.country, and zones of iaros.promo_zone.'
+                WHEN 'currency' THEN 'List the currencies with SELECT * FROM iaros.currency.'
+                ELSE format('Look into iaros.%s.', CASE of_what WHEN 'tier' THEN 'loyalty_tier' ELSE replace(of_what, ' ', '_') END) END;
+    END IF;
+    IF NEW.currency IS NULL AND (NEW.min_purchase IS NOT NULL OR NEW.discount ? 'cap' OR NEW.discount ? 'per'
+        OR NEW.discount ->> 'kind' IN ('fixed_amount', 'fixed_price', 'per_unit')
+        OR NEW.discount ->> 'kind' = 'tiered' AND (NEW.discount ->> 'by' IS DISTINCT FROM 'quantity'
+            OR jsonb_path_exists(NEW.discount, '$.bands[*].amount'))) THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'check_violation',
+            MESSAGE = format('promotion %s has amounts of money and no currency', NEW.code),
+            HINT = 'Give its currency, such as EUR; it is for purchases in that one then.';
+    END IF;
+    IF EXISTS (SELECT FROM iaros.promo_coupon c WHERE c.code OPERATOR(iaros.=) NEW.code) THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'unique_violation',
+            MESSAGE = format('code %s is a coupon already', NEW.code),
+            HINT = 'Take another code.';
+    END IF;
+    NEW.definition := jsonb_strip_nulls(jsonb_build_object(
+        'id', NEW.promo_id, 'code', NEW.code::text, 'priority', NEW.priority,
+        'discount', NEW.discount, 'level', NEW.level, 'base', NEW.base, 'currency', NEW.currency,
+        'min_purchase', trim_scale(NEW.min_purchase), 'min_quantity', NEW.min_quantity, 'min_of', NEW.min_of,
+        'applies_to', NEW.applies_to, 'except', NEW.except_lines, 'categories', NEW.categories,
+        'stackable', CASE WHEN NOT NEW.stackable THEN false END,
+        'combine_with', to_jsonb(NEW.combine_with::text[]),
+        'excludes', to_jsonb(NEW.excludes::text[]),
+        'valid', iaros.promo_window(NEW.valid), 'booking_weekdays', NEW.booking_weekdays, 'channels', NEW.channels))
+        || jsonb_strip_nulls(jsonb_build_object(
+        'currencies', NEW.currencies, 'segments', NEW.segments, 'except_segments', NEW.except_segments, 'tiers', NEW.tiers,
+        'party', CASE WHEN NEW.party IS NOT NULL THEN jsonb_build_object('min', lower(NEW.party), 'max', upper(NEW.party) - 1) END,
+        'first_booking', nullif(NEW.first_booking, false), 'routes', NEW.routes, 'except_routes', NEW.except_routes,
+        'fare_classes', NEW.fare_classes, 'except_fare_classes', NEW.except_fare_classes,
+        'cabins', NEW.cabins, 'except_cabins', NEW.except_cabins,
+        'travel', CASE WHEN NEW.travel IS NOT NULL THEN coalesce(iaros.promo_window(NEW.travel), '{}') END,
+        'blackout', (SELECT jsonb_agg(coalesce(iaros.promo_window(w), '{}')) FROM unnest(NEW.blackout) AS w), 'weekdays', NEW.weekdays));
+    NEW.route_keys := coalesce(iaros.promo_route_keys(NEW.routes), '{*}');
+    -- The other end of each.
+    NEW.route_ends := coalesce((
+        SELECT array_agg(CASE WHEN k = places[2 * n - 1] THEN places[2 * n] ELSE places[2 * n - 1] END ORDER BY n)
+        FROM unnest(NEW.route_keys) WITH ORDINALITY AS u(k, n), iaros.promo_route_places(NEW.routes) AS places
+        WHERE places IS NOT NULL), '{*}');
+    PERFORM iaros.promo_check(NEW.definition);
+    RETURN NEW;
+END $$;
+COMMENT ON FUNCTION @extschema@.promo_prepare() IS
+'Trigger: refuses promotions that promo_best_set() would not take or that name what does not exist, and fills definition, route_keys and route_ends. Errors: those of promo_create().';
+
+CREATE FUNCTION @extschema@.promo_segment_follow() RETURNS trigger
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+BEGIN
+    UPDATE iaros.promo p
+    SET segments = array_replace(p.segments, OLD.name, NEW.name),
+        except_segments = array_replace(p.except_segments, OLD.name, NEW.name)
+    WHERE OLD.name = ANY (p.segments || p.except_segments);
+    RETURN NULL;
+END $$;
+COMMENT ON FUNCTION @extschema@.promo_segment_follow() IS
+'Trigger: promotions that name a segment follow when it is renamed.';
+
+CREATE FUNCTION @extschema@.promo_gone() RETURNS trigger
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+BEGIN
+    DELETE FROM iaros.promo_coupon c WHERE c.promo_id = OLD.promo_id;
+    RETURN NULL;
+END $$;
+COMMENT ON FUNCTION @extschema@.promo_gone() IS
+'Trigger: the coupons of a promotion go with it. (One that was used cannot be deleted.)';
+
+CREATE FUNCTION @extschema@.promo_zone_check() RETURNS trigger
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM iaros.airport a WHERE a.airport = NEW.place OR a.city = NEW.place)
+        AND NOT EXISTS (SELECT FROM iaros.country c WHERE NEW.place IN (c.country, c.name, c.region, c.continent)) THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'foreign_key_violation',
+            MESSAGE = format('place "%s" of zone "%s" does not exist', left(NEW.place, 64), left(NEW.zone, 64)),
+            HINT = 'Places are airports, cities, countries by code or name, regions and continents of iaros.airport and iaros.country, one a row.';
+    END IF;
+    RETURN NEW;
+END $$;
+COMMENT ON FUNCTION @extschema@.promo_zone_check() IS
+'Trigger: refuses places of zones that are neither airport, city, country, region nor continent. Error: 23503.';
 
 CREATE PROCEDURE @extschema@.promo_install()
     LANGUAGE plpgsql
@@ -292,39 +529,165 @@ CREATE PROCEDURE @extschema@.promo_install()
     AS $install$
 BEGIN
 IF iaros.schema_step('promo', 1) THEN
+    PERFORM iaros.setting_define('promo_objective', 'text', 'customer',
+        'What the best set of promotions is: customer, margin or priority, see promo_best_set().');
+    PERFORM iaros.setting_define('promo_max_promotions', 'integer', '10',
+        'Most promotions that are combined on one purchase.');
+    PERFORM iaros.setting_define('promo_candidates', 'integer', '20',
+        'Of the promotions that apply to a purchase only so many are looked at, 1 to 64: those whose code was given, then the strongest.');
+    PERFORM iaros.setting_define('promo_total_cap_percentage', 'number', '100',
+        'Most that all promotions together take off a purchase, in percent.');
+    PERFORM iaros.setting_define('promo_point_value', 'number', '0',
+        'What a point is worth when promotions are compared, in units of the currency of the purchase.');
+    PERFORM iaros.setting_define('promo_reserve_minutes', 'integer', '15',
+        'For how many minutes promo_reserve() holds a use where it is not told.');
+    PERFORM iaros.setting_define('promo_slots', 'integer', '16',
+        'Rows in which each limit of all uses of a promotion is counted, at most 1000; as many sessions can redeem at once without waiting.');
+
+    CREATE TABLE iaros.promo_category (
+        category text PRIMARY KEY CHECK (category <> '' AND octet_length(category) <= 1000),
+        rank integer NOT NULL DEFAULT 0 CHECK (rank BETWEEN 0 AND 1000000),
+        kind text NOT NULL DEFAULT 'plain' CHECK (kind IN ('plain', 'joint', 'exclusive')),
+        maximum integer CHECK (maximum BETWEEN 1 AND 1000000)
+    );
+    COMMENT ON TABLE iaros.promo_category IS
+        'Categories of promotions and how they combine, see promo_best_set(): promotions of an exclusive one combine with each other and with those of a joint one only; the lowest rank is applied first; at most so many of one are combined. At most 64.';
+    CREATE TRIGGER promo_category_audit
+        AFTER INSERT OR UPDATE OR DELETE ON iaros.promo_category
+        FOR EACH ROW EXECUTE FUNCTION iaros.audit_row('category');
+
+    CREATE TABLE iaros.promo_zone (
+        zone text NOT NULL CHECK (zone <> '' AND octet_length(zone) <= 1000 AND zone !~ '[-<>*]|^leg |^ | $'),
+        place text NOT NULL,
+        PRIMARY KEY (zone, place)
+    );
+    COMMENT ON TABLE iaros.promo_zone IS
+        'Zones of your own for routes of promotions: the airports, cities, countries (code or name), regions and continents that each is made of.';
+    CREATE INDEX promo_zone_place ON iaros.promo_zone (place);
+    CREATE TRIGGER promo_zone_check
+        BEFORE INSERT OR UPDATE ON iaros.promo_zone
+        FOR EACH ROW EXECUTE FUNCTION iaros.promo_zone_check();
+
     CREATE SEQUENCE iaros.promo_id_seq;
     CREATE TABLE iaros.promo (
         promo_id bigint PRIMARY KEY DEFAULT nextval('iaros.promo_id_seq'),
-        code text NOT NULL UNIQUE,
+        code iaros.promo_code NOT NULL UNIQUE,
         name text NOT NULL CHECK (name <> ''),
-        discount_kind iaros.promo_discount_kind NOT NULL,
-        discount_value numeric(16,4) NOT NULL,
-        currency char(3) REFERENCES iaros.currency,
-        valid tstzrange NOT NULL DEFAULT '(,)',
-        min_purchase numeric(16,4),
-        max_uses bigint,
-        max_uses_per_customer integer,
+        description text,
+        applied text NOT NULL DEFAULT 'code' CHECK (applied IN ('code', 'coupon', 'automatic')),
         offer_id bigint REFERENCES iaros.offer,
         is_active boolean NOT NULL DEFAULT true,
+        priority integer NOT NULL DEFAULT 100,
+        discount jsonb NOT NULL,
+        level text,
+        base text,
+        currency char(3) REFERENCES iaros.currency,
+        min_purchase numeric(16,4),
+        min_quantity bigint,
+        min_of text,
+        applies_to jsonb,
+        except_lines jsonb,
+        stackable boolean NOT NULL DEFAULT true,
+        combine_with iaros.promo_code[],
+        excludes iaros.promo_code[],
+        categories text[],
+        valid tstzrange NOT NULL DEFAULT '(,)' CONSTRAINT promo_valid CHECK (NOT isempty(valid)),
+        booking_weekdays smallint[],
+        channels text[],
+        currencies text[],
+        segments text[],
+        except_segments text[],
+        tiers text[],
+        party int4range CHECK (NOT isempty(party) AND lower(party) > 0),
+        first_booking boolean NOT NULL DEFAULT false,
+        routes text[],
+        except_routes text[],
+        fare_classes text[],
+        except_fare_classes text[],
+        cabins iaros.cabin[],
+        except_cabins iaros.cabin[],
+        travel daterange CHECK (NOT isempty(travel)),
+        blackout datemultirange CHECK (NOT isempty(blackout)),
+        weekdays smallint[],
+        definition jsonb NOT NULL,
+        route_keys text[] NOT NULL,
+        route_ends text[] NOT NULL,
         created_at timestamptz NOT NULL DEFAULT now(),
-        shipped_hash text,
-        CONSTRAINT promo_code CHECK (code ~ '^[A-Z0-9][A-Z0-9_-]{1,39}$'),
-        CONSTRAINT promo_discount_value CHECK (discount_value > 0 AND (discount_kind = 'fixed' OR discount_value <= 100)),
-        CONSTRAINT promo_discount_money CHECK (discount_kind = 'percentage' OR iaros.money_check(discount_value, currency)),
-        CONSTRAINT promo_currency CHECK (currency IS NOT NULL OR (discount_kind = 'percentage' AND min_purchase IS NULL)),
-        CONSTRAINT promo_min_purchase CHECK (min_purchase >= 0 AND iaros.money_check(min_purchase, currency)),
-        CONSTRAINT promo_valid CHECK (NOT isempty(valid)),
-        CONSTRAINT promo_max_uses CHECK (max_uses > 0),
-        CONSTRAINT promo_max_uses_per_customer CHECK (max_uses_per_customer > 0)
+        shipped_hash text
     );
     COMMENT ON TABLE iaros.promo IS
-        'Promotions by code. Every change is audited. A promotion is taken out of use by is_active, not deleted.';
-    COMMENT ON COLUMN iaros.promo.discount_value IS 'Percent, or an amount of currency.';
-    COMMENT ON COLUMN iaros.promo.min_purchase IS 'Smallest amount before discount, in currency.';
+        'Promotions. What restricts one is NULL where it does not; every change is audited. A promotion is taken out of use by is_active, not deleted.';
+    COMMENT ON COLUMN iaros.promo.code IS 'Names the promotion; what is typed for it where applied is code.';
+    COMMENT ON COLUMN iaros.promo.applied IS 'code: by its code or one of its coupons; coupon: by coupons only; automatic: without code.';
+    COMMENT ON COLUMN iaros.promo.discount IS 'As promo_best_set() takes it.';
+    COMMENT ON COLUMN iaros.promo.except_lines IS 'Key except of promo_best_set().';
+    COMMENT ON COLUMN iaros.promo.valid IS 'When purchases are made.';
+    COMMENT ON COLUMN iaros.promo.travel IS 'Days of departure, of each line.';
+    COMMENT ON COLUMN iaros.promo.blackout IS 'Days of departure on which it is not given.';
+    COMMENT ON COLUMN iaros.promo.weekdays IS 'Days of the week of departure, 1 Monday to 7 Sunday.';
+    COMMENT ON COLUMN iaros.promo.definition IS 'The promotion as promo_best_set() takes it. Filled by a trigger.';
+    COMMENT ON COLUMN iaros.promo.route_keys IS 'promo_route_keys() of routes, or *. Filled by a trigger.';
+    COMMENT ON COLUMN iaros.promo.route_ends IS 'Of each route the place that route_keys does not have, or *. Filled by a trigger.';
     CREATE INDEX promo_offer ON iaros.promo (offer_id) WHERE offer_id IS NOT NULL;
     CREATE INDEX promo_currency ON iaros.promo (currency) WHERE currency IS NOT NULL;
-    INSERT INTO iaros.promo (code, name, discount_kind, discount_value, max_uses_per_customer, offer_id, shipped_hash)
-    SELECT t.code, t.name, 'percentage', t.percent, 1, o.offer_id, 'new'
+    CREATE INDEX promo_valid ON iaros.promo USING gist (valid);
+    CREATE INDEX promo_automatic ON iaros.promo USING gin (
+        route_keys, route_ends, (coalesce(channels, '{*}')), (coalesce(segments, '{*}')), (coalesce(tiers, '{*}')))
+        WHERE applied = 'automatic' AND is_active;
+
+    CREATE TABLE iaros.promo_product (
+        promo_id bigint NOT NULL REFERENCES iaros.promo ON DELETE CASCADE,
+        product text NOT NULL CHECK (product <> ''),
+        excluded boolean NOT NULL DEFAULT false,
+        PRIMARY KEY (promo_id, product)
+    );
+    COMMENT ON TABLE iaros.promo_product IS
+        'Products that a promotion is for, or not for, however many: lines of others are left out. A promotion without rows is for all.';
+    CREATE INDEX promo_product_product ON iaros.promo_product (product, promo_id);
+
+    -- No foreign keys: checking them takes longer than making the rows.
+    CREATE TABLE iaros.promo_coupon (
+        code iaros.promo_code PRIMARY KEY,
+        promo_id bigint NOT NULL,
+        customer_id bigint,
+        valid tstzrange CHECK (NOT isempty(valid)),
+        is_active boolean NOT NULL DEFAULT true,
+        created_at timestamptz NOT NULL DEFAULT now()
+    );
+    COMMENT ON TABLE iaros.promo_coupon IS
+        'Codes of promotions beside their own, one row each, made by promo_issue() and promo_code_for().';
+    COMMENT ON COLUMN iaros.promo_coupon.customer_id IS 'Who alone can use it; NULL: anybody.';
+    COMMENT ON COLUMN iaros.promo_coupon.valid IS 'When it can be used, within the time of its promotion; NULL: all of that.';
+    CREATE INDEX promo_coupon_customer ON iaros.promo_coupon (customer_id, promo_id) WHERE customer_id IS NOT NULL;
+
+    CREATE SEQUENCE iaros.promo_limit_id_seq;
+    CREATE TABLE iaros.promo_limit (
+        promo_limit_id bigint PRIMARY KEY DEFAULT nextval('iaros.promo_limit_id_seq'),
+        promo_id bigint NOT NULL REFERENCES iaros.promo ON DELETE CASCADE,
+        scope iaros.promo_limit_scope NOT NULL,
+        measure iaros.promo_limit_measure NOT NULL DEFAULT 'uses',
+        period iaros.promo_period NOT NULL DEFAULT 'ever',
+        maximum numeric(16,4) NOT NULL CHECK (maximum > 0 AND maximum < 1e12 AND (measure <> 'uses' OR maximum = trunc(maximum))),
+        CONSTRAINT promo_limit_once UNIQUE (promo_id, scope, measure, period)
+    );
+    COMMENT ON TABLE iaros.promo_limit IS
+        'Limits of promotions; all of one must hold. A new or changed limit counts what was used before.';
+    COMMENT ON COLUMN iaros.promo_limit.maximum IS 'A number of uses, or an amount of the base currency.';
+    CREATE TRIGGER promo_limit_audit
+        AFTER INSERT OR UPDATE OR DELETE ON iaros.promo_limit
+        FOR EACH ROW EXECUTE FUNCTION iaros.audit_row('promo_id', 'scope', 'measure', 'period');
+
+    CREATE TRIGGER promo_prepare
+        BEFORE INSERT OR UPDATE ON iaros.promo
+        FOR EACH ROW EXECUTE FUNCTION iaros.promo_prepare();
+    CREATE TRIGGER promo_gone
+        AFTER DELETE ON iaros.promo
+        FOR EACH ROW EXECUTE FUNCTION iaros.promo_gone();
+    CREATE TRIGGER promo_segment_follow
+        AFTER UPDATE OF name ON iaros.segment
+        FOR EACH ROW WHEN (NEW.name <> OLD.name) EXECUTE FUNCTION iaros.promo_segment_follow();
+    INSERT INTO iaros.promo (code, name, discount, offer_id, shipped_hash)
+    SELECT t.code::iaros.promo_code, t.name, jsonb_build_object('kind', 'percentage', 'value', t.percent), o.offer_id, 'new'
     FROM (VALUES ('WELCOME10', 'Welcome: ten percent off', 10, 'WELCOME_DISCOUNT'),
                  ('WINBACK20', 'We miss you: twenty percent off', 20, 'WINBACK_DISCOUNT'),
                  ('CART5', 'Five percent off your cart', 5, 'CART_SAVER')) AS t(code, name, percent, offer_code)
@@ -335,151 +698,11 @@ IF iaros.schema_step('promo', 1) THEN
         AFTER INSERT OR UPDATE OR DELETE ON iaros.promo
         FOR EACH ROW EXECUTE FUNCTION iaros.audit_row('code');
 
-    CREATE TABLE iaros.promo_use (
-        promo_id bigint PRIMARY KEY REFERENCES iaros.promo,
-        uses bigint NOT NULL CHECK (uses >= 0)
-    );
-    COMMENT ON TABLE iaros.promo_use IS
-        'How often each promotion was redeemed: the counter that keeps max_uses exact. Written by promo_redeem().';
-
-    CREATE TABLE iaros.promo_customer_use (
-        customer_id bigint NOT NULL REFERENCES iaros.customer ON DELETE CASCADE,
-        promo_id bigint NOT NULL REFERENCES iaros.promo,
-        uses integer NOT NULL CHECK (uses >= 0),
-        PRIMARY KEY (customer_id, promo_id)
-    );
-    COMMENT ON TABLE iaros.promo_customer_use IS
-        'How often each customer redeemed a promotion: the counter that keeps max_uses_per_customer exact. Written by promo_redeem().';
-    CREATE INDEX promo_customer_use_promo ON iaros.promo_customer_use (promo_id);
-
-    CREATE SEQUENCE iaros.promo_redemption_id_seq;
-    CREATE TABLE iaros.promo_redemption (
-        customer_id bigint NOT NULL REFERENCES iaros.customer ON DELETE CASCADE,
-        redemption_id bigint NOT NULL DEFAULT nextval('iaros.promo_redemption_id_seq'),
-        promo_id bigint NOT NULL REFERENCES iaros.promo,
-        idempotency_key text NOT NULL CHECK (idempotency_key <> '' AND length(idempotency_key) <= 200),
-        amount numeric(16,4) NOT NULL CHECK (amount >= 0),
-        currency char(3) NOT NULL REFERENCES iaros.currency,
-        discount numeric(16,4) NOT NULL,
-        booking_id bigint,
-        redeemed_at timestamptz NOT NULL DEFAULT now(),
-        PRIMARY KEY (customer_id, redemption_id),
-        CONSTRAINT promo_redemption_once UNIQUE (customer_id, idempotency_key),
-        FOREIGN KEY (customer_id, booking_id) REFERENCES iaros.booking ON DELETE SET NULL (booking_id),
-        CONSTRAINT promo_redemption_discount CHECK (discount BETWEEN 0 AND amount),
-        CONSTRAINT promo_redemption_money CHECK (iaros.money_check(amount, currency) AND iaros.money_check(discount, currency))
-    );
-    COMMENT ON TABLE iaros.promo_redemption IS
-        'Ledger of redemptions, written by promo_redeem(). Takes new rows only; they go with their customer. A redemption follows its booking to another customer, and stays, without booking_id, when the booking is deleted.';
-    CREATE INDEX promo_redemption_promo ON iaros.promo_redemption (promo_id, redeemed_at);
-    CREATE INDEX promo_redemption_booking ON iaros.promo_redemption (customer_id, booking_id) WHERE booking_id IS NOT NULL;
-    CREATE TRIGGER promo_redemption_guard
-        BEFORE UPDATE ON iaros.promo_redemption
-        -- But for what becomes of its booking.
-        FOR EACH ROW WHEN ((NEW.redemption_id, NEW.promo_id, NEW.idempotency_key, NEW.amount, NEW.currency, NEW.discount, NEW.redeemed_at)
-                IS DISTINCT FROM (OLD.redemption_id, OLD.promo_id, OLD.idempotency_key, OLD.amount, OLD.currency, OLD.discount, OLD.redeemed_at)
-            OR NEW.booking_id <> OLD.booking_id
-            OR (OLD.booking_id IS NULL AND NEW.booking_id IS NOT NULL)
-            OR (NEW.customer_id <> OLD.customer_id AND (NEW.booking_id IS NULL OR OLD.booking_id IS NULL)))
-        EXECUTE FUNCTION iaros.ledger_guard();
-    CREATE TRIGGER promo_redemption_follow
-        AFTER UPDATE ON iaros.promo_redemption
-        FOR EACH ROW WHEN (NEW.customer_id <> OLD.customer_id OR NEW.booking_id IS DISTINCT FROM OLD.booking_id)
-        EXECUTE FUNCTION iaros.promo_follow();
-
-    CREATE FUNCTION iaros.promo_redeem(
-        code text,
-        customer_id bigint,
-        amount numeric,
-        currency text,
-        idempotency_key text,
-        booking_id bigint DEFAULT NULL,
-        as_of timestamptz DEFAULT now(),
-        OUT redeemed boolean,
-        OUT redemption_id bigint,
-        OUT discount numeric,
-        OUT reasons text[])
-        LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
-        SET search_path = pg_catalog, pg_temp
-        AS $gate$
-    DECLARE
-        p record;
-        ids bigint[];
-        elsewhere bigint;
-        counted boolean;
-    BEGIN
-        IF promo_redeem.idempotency_key IS NULL OR promo_redeem.idempotency_key = '' THEN
-            RAISE EXCEPTION USING
-                ERRCODE = 'null_value_not_allowed',
-                MESSAGE = 'a redemption needs an idempotency key',
-                HINT = 'Give a text that names the purchase, such as its booking reference.';
-        END IF;
-        -- Nobody recognises this customer as another one meanwhile.
-        PERFORM FROM iaros.customer c WHERE c.customer_id = promo_redeem.customer_id FOR KEY SHARE;
-        PERFORM FROM iaros.customer c WHERE c.customer_id = iaros.customer_resolve(promo_redeem.customer_id) FOR KEY SHARE;
-        ids := ARRAY(SELECT iaros.customer_ids(promo_redeem.customer_id));
-        SELECT r.redemption_id, r.discount INTO redemption_id, discount
-        FROM iaros.promo_redeemed(ids, code, amount, currency, promo_redeem.idempotency_key) r;
-        IF FOUND THEN
-            redeemed := true;
-            reasons := '{}';
-            RETURN;
-        END IF;
-        PERFORM iaros.promo_time_check(as_of);
-        SELECT v.valid, v.discount, v.reasons INTO redeemed, discount, reasons
-        FROM iaros.promo_validate(code, promo_redeem.customer_id, amount, currency, as_of) v;
-        IF NOT redeemed THEN
-            RETURN;
-        END IF;
-        SELECT t.promo_id, t.max_uses, t.max_uses_per_customer INTO p
-        FROM iaros.promo t WHERE t.code = iaros.promo_code_normal(promo_redeem.code);
-        elsewhere := (SELECT coalesce(sum(u.uses), 0) FROM iaros.promo_customer_use u
-                      WHERE u.customer_id = ANY (ids[2:]) AND u.promo_id = p.promo_id);
-        -- The first counter belongs to the customer alone: whoever holds it
-        -- has all redemptions of this promotion by this customer to himself.
-        INSERT INTO iaros.promo_customer_use AS u (customer_id, promo_id, uses)
-        VALUES (ids[1], p.promo_id, 1)
-        ON CONFLICT ON CONSTRAINT promo_customer_use_pkey DO UPDATE SET uses = u.uses + 1
-            WHERE p.max_uses_per_customer IS NULL OR u.uses + elsewhere < p.max_uses_per_customer;
-        counted := FOUND;
-        SELECT r.redemption_id, r.discount INTO redemption_id, discount
-        FROM iaros.promo_redeemed(ids, code, amount, currency, promo_redeem.idempotency_key) r;
-        IF FOUND THEN
-            -- The same call in another session was first.
-            UPDATE iaros.promo_customer_use u SET uses = u.uses - 1
-            WHERE counted AND u.customer_id = ids[1] AND u.promo_id = p.promo_id;
-            RETURN;
-        END IF;
-        IF counted THEN
-            INSERT INTO iaros.promo_use AS u (promo_id, uses) VALUES (p.promo_id, 1)
-            ON CONFLICT ON CONSTRAINT promo_use_pkey DO UPDATE SET uses = u.uses + 1
-                WHERE p.max_uses IS NULL OR u.uses < p.max_uses;
-            IF NOT FOUND THEN
-                UPDATE iaros.promo_customer_use u SET uses = u.uses - 1
-                WHERE u.customer_id = ids[1] AND u.promo_id = p.promo_id;
-                counted := false;
-            END IF;
-        END IF;
-        IF NOT counted THEN
-            SELECT false, 0, CASE v.reasons WHEN '{}' THEN ARRAY['used_up: the last use was taken, and limits changed, meanwhile'] ELSE v.reasons END
-            INTO redeemed, discount, reasons
-            FROM iaros.promo_validate(code, promo_redeem.customer_id, amount, currency, as_of) v;
-            RETURN;
-        END IF;
-        discount := (SELECT iaros.money_round(iaros.promo_discount(t.discount_kind, t.discount_value,
-                         promo_redeem.amount, promo_redeem.currency), promo_redeem.currency)
-                     FROM iaros.promo t WHERE t.promo_id = p.promo_id);
-        INSERT INTO iaros.promo_redemption AS r (customer_id, promo_id, idempotency_key, amount, currency, discount, booking_id, redeemed_at)
-        VALUES (promo_redeem.customer_id, p.promo_id, promo_redeem.idempotency_key, promo_redeem.amount,
-                promo_redeem.currency, promo_redeem.discount, promo_redeem.booking_id, coalesce(promo_redeem.as_of, now()))
-        RETURNING r.redemption_id INTO redemption_id;
-        PERFORM iaros.audit_append('promo.redeem', 'promo', iaros.promo_code_normal(code), promo_redeem.customer_id,
-            jsonb_build_object('redemption_id', redemption_id, 'amount', amount, 'currency', currency, 'discount', discount));
-    END $gate$;
-    REVOKE EXECUTE ON FUNCTION iaros.promo_redeem(text, bigint, numeric, text, text, bigint, timestamptz) FROM PUBLIC;
-    COMMENT ON FUNCTION iaros.promo_redeem(text, bigint, numeric, text, text, bigint, timestamptz) IS
-        'Gate: redeems a promotion code for a purchase in the caller''s transaction and returns redeemed, redemption_id, discount and, when it was refused, the reasons of promo_validate(); nothing is written then. A second call with the same idempotency_key for the customer returns the first redemption and changes nothing. as_of is at most 1 day ago, and at most 5 minutes ahead. max_uses and max_uses_per_customer hold exactly, however many sessions redeem at once: a session waits for the one that has the last use until that one commits or rolls back. SECURITY DEFINER, so that roles which operate can redeem without the right to change counters and ledger. Errors: those of promo_validate(), 22004 no idempotency_key, 22023 the key was used for another purchase, or as_of is too far from now, 23503 booking that is not the customer''s, 40001 under REPEATABLE READ when another session redeemed meanwhile.';
+    CALL iaros.promo_install_redemption();
+    INSERT INTO iaros.promo_limit (promo_id, scope, maximum)
+    SELECT p.promo_id, 'customer', 1 FROM iaros.promo p ORDER BY p.promo_id;
+    CALL iaros.promo_install_price();
 END IF;
 END $install$;
 COMMENT ON PROCEDURE @extschema@.promo_install() IS
-'Makes the tables and the gate of the domain promo. Called by install().';
+'Makes the tables and the gates of the domain promo. Called by install().';

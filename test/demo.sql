@@ -162,10 +162,12 @@ SELECT key AS channel, conversions, to_char(credit, '999,999,990.00') AS "revenu
 FROM iaros.attribution_last(now() - interval '90 days', now() + interval '1 day') ORDER BY credit DESC;
 
 \echo '== 9. A code at the check-out, and why another is refused.'
-SELECT v.code, r.valid, r.discount, array_to_string(r.reasons, '; ') AS reasons
+SELECT v.code, r.valid, r.discount,
+       (SELECT string_agg(x ->> 'text', '; ') FROM jsonb_path_query(r.answers, '$[*].reasons[*]') AS x) AS reasons
 FROM (SELECT customer_id FROM iaros.customer_rfm ORDER BY monetary DESC NULLS LAST LIMIT 1) c,
      (VALUES ('WINBACK20'), ('WELCOME10'), ('NO_SUCH')) AS v(code)
-CROSS JOIN LATERAL iaros.promo_validate(v.code, c.customer_id, 400, 'USD') r;
+CROSS JOIN LATERAL iaros.promo_validate(
+    jsonb_build_object('customer', c.customer_id, 'currency', 'USD', 'lines', '[{"id": 1, "price": 400}]'::jsonb), ARRAY[v.code]) r;
 
 \echo '== 10. Is all well? (doctor; nothing is listed when it is)'
 SELECT severity, subject, finding FROM iaros.doctor() WHERE severity > 'info' ORDER BY severity DESC, subject;

@@ -44,7 +44,7 @@ ALLOWED = {
     "test/isolation/expected": r"\w+\.out",
     "test/data": r"\w+\.(sql|sh|psql)",
     "test/scripts": r"\w+\.sh",
-    "test/bench": r"\w+\.sql|run|lib",
+    "test/bench": r"\w+\.(sql|sh)|run|lib",
 }
 
 

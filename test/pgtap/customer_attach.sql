@@ -1,7 +1,7 @@
 -- Attached sources: whatever is written into tables of the user's own, our
 -- rows are those of the tables, and the writer is never stopped.
 BEGIN;
-SELECT plan(109);
+SELECT plan(112);
 SET LOCAL timezone = 'UTC';
 SET LOCAL client_min_messages = warning;
 INSERT INTO iaros.data_source (source, description) VALUES ('shop', 'Shop'), ('other', 'Other');
@@ -71,10 +71,12 @@ UPDATE iaros.booking SET own_note = 'kept' WHERE external_id = 'A%2F/1';
 CREATE UNIQUE INDEX own_booking ON iaros.booking (booking_id, customer_id);
 CREATE TABLE own.receipt (customer bigint, booking bigint, no integer, FOREIGN KEY (booking, customer) REFERENCES iaros.booking (booking_id, customer_id));
 INSERT INTO own.receipt SELECT b.customer_id, b.booking_id, 7 FROM iaros.booking b WHERE b.external_id = 'A%2F/1';
-SELECT iaros.promo_create('OWN5', 'Five', 'fixed', 5, 'EUR', max_uses => 10, max_uses_per_customer => 1) \g /dev/null
+SELECT iaros.promo_create('OWN5', 'Five', '{"discount": {"kind": "fixed_amount", "value": 5}, "currency": "EUR",
+    "limits": [{"scope": "total", "maximum": 10}, {"scope": "customer", "maximum": 1}, {"scope": "booking", "maximum": 1}]}') \g /dev/null
 SELECT b.customer_id AS ada, (SELECT k.customer_id FROM iaros.customer_key k WHERE k.source = 'shop' AND k.external_id = '3') AS eve,
     b.booking_id FROM iaros.booking b WHERE b.external_id = 'A%2F/1' \gset
-SELECT redeemed FROM iaros.promo_redeem('OWN5', :ada, 100, 'EUR', 'basket', :booking_id) \g /dev/null
+SELECT redeemed FROM iaros.promo_redeem(format('{"customer": %s, "booking": %s, "currency": "EUR", "lines": [{"id": 1, "price": 100}]}', :ada, :booking_id)::jsonb,
+    '{OWN5}', 'basket') \g /dev/null
 UPDATE own.sale SET person = 3, price = 150 WHERE no = 1;
 SELECT results_eq($$SELECT k.external_id, i.kind FROM iaros.booking b JOIN iaros.booking_item i USING (customer_id, booking_id) JOIN iaros.customer_key k USING (customer_id) WHERE b.external_id = 'A%2F/1'$$,
     $$VALUES ('3', 'bag')$$, 'a booking changes hands with its items');
@@ -82,10 +84,16 @@ SELECT results_eq($$SELECT amount, own_note FROM iaros.booking WHERE external_id
 SELECT results_eq($$SELECT r.no, r.booking FROM own.receipt r$$, format('VALUES (7, %s::bigint)', :booking_id), 'a table of the user''s follows');
 SELECT results_eq($$SELECT r.customer_id, r.booking_id FROM iaros.promo_redemption r WHERE r.idempotency_key = 'basket'$$,
     format('VALUES (%s::bigint, %s::bigint)', :eve, :booking_id), 'so does the redemption');
-SELECT results_eq($$SELECT u.customer_id, u.uses FROM iaros.promo_customer_use u JOIN iaros.promo p USING (promo_id) WHERE p.code = 'OWN5' ORDER BY u.uses$$,
-    format('VALUES (%s::bigint, 0), (%s::bigint, 1)', :ada, :eve), 'and its use');
-SELECT is((SELECT reasons[1] FROM iaros.promo_validate('OWN5', :eve, 100, 'EUR')), 'customer_limit: the customer has used it 1 of 1 times', 'which counts there');
-SELECT throws_ok($$UPDATE iaros.promo_redemption SET amount = 1$$, '55000', NULL, 'the ledger still takes no other update');
+SELECT results_eq($$SELECT u.customer_id, u.counted FROM iaros.promo_use u JOIN iaros.promo p USING (promo_id) WHERE p.code::text = 'OWN5'$$,
+    format('VALUES (%s::bigint, true)', :eve), 'and its use');
+SELECT results_eq($$SELECT c.customer_id, l.scope::text, c.booking_id, c.value FROM iaros.promo_customer_counter c JOIN iaros.promo_limit l USING (promo_limit_id) ORDER BY 2$$,
+    format('VALUES (%1$s::bigint, ''booking'', %2$s::bigint, 1::numeric), (%1$s, ''customer'', 0, 1)', :eve, :booking_id), 'which is counted there, and no longer here');
+SELECT is((SELECT answers #>> '{0,reasons,0,text}' FROM iaros.promo_validate(format('{"customer": %s, "currency": "EUR", "lines": [{"id": 1, "price": 100}]}', :eve)::jsonb, '{OWN5}')),
+    'it can be used once by one customer, and was used once', 'and keeps the new customer from another');
+SELECT is((SELECT valid FROM iaros.promo_validate(format('{"customer": %s, "currency": "EUR", "lines": [{"id": 1, "price": 100}]}', :ada)::jsonb, '{OWN5}')), true,
+    'but not the old one');
+SELECT is_empty('SELECT * FROM iaros.promo_limit_check()', 'the counters agree with the uses');
+SELECT throws_ok($$UPDATE iaros.promo_redemption SET amount = 101$$, '55000', NULL, 'the ledger still takes no other update');
 SELECT throws_ok(format('UPDATE iaros.promo_redemption SET customer_id = %s, booking_id = NULL', :ada), '55000', NULL, 'nor a redemption that moves without its booking');
 DELETE FROM own.receipt;
 UPDATE own.sale SET no = 11 WHERE no = 1;
