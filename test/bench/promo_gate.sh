@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Redemptions by 8 clients beside `pgbench -N` on the same server, in turns,
+# Redemptions by 8 clients, and what they write by bare SQL without deciding
+# anything, beside `pgbench -N` on the same server, in turns,
 # with fsync and synchronous_commit on: the best of three runs of each. The
 # ratio is the share of the rate of `pgbench -N`; times are for a transaction.
 set -euo pipefail
@@ -51,6 +52,26 @@ purchase 'separate promotions' 'FREE:promotion'
 purchase 'separate, a limit each' 'TOTAL:promotion'
 purchase 'separate, a limit of customer' 'EACH:promotion'
 purchase 'one promotion, shared limit' 'SHARED'
+cat >"$dir/what one writes, by bare SQL" <<-SQL
+	\set customer random(2, $CUSTOMERS)
+	\set promotion random(4, $PROMOTIONS)
+	\set key random(1, 9000000000000000000)
+	BEGIN;
+	SELECT FROM iaros.customer WHERE customer_id = :customer FOR NO KEY UPDATE;
+	INSERT INTO iaros.promo_redemption (customer_id, idempotency_key, state, currency, amount, discount, redeemed_at, codes, request, cart, promotions, policy, answers, result)
+	SELECT :customer, 'b:key', state, currency, amount, discount, now(), codes, request, cart, promotions, policy, answers, result
+	FROM iaros.promo_redemption WHERE customer_id = 1 AND idempotency_key = 'pattern';
+	INSERT INTO iaros.promo_use (customer_id, redemption_id, promo_id, discount, points, discount_base, amount_base)
+	VALUES (:customer, currval('iaros.promo_redemption_id_seq'), :promotion, 27.05, 0, 27.05, 270.50);
+	INSERT INTO iaros.audit_log (actor, action, object, object_key, customer_id, detail)
+	VALUES (current_user, 'promo.redeem', 'promo', 'FREE1', :customer, '{"amount": 270.50, "currency": "USD", "discount": 27.05, "redemption_id": 1}');
+	COMMIT;
+SQL
+run >/dev/null <<-SQL
+	SELECT iaros.promo_redeem('{"customer": 1, "currency": "USD", "channel": "web", "lines": [
+	    {"id": 1, "price": 240.50, "kind": "fare", "attributes": {"route": "JFK-LHR", "departure": "2027-07-04", "fare_class": "Y"}},
+	    {"id": 2, "price": 30.00, "kind": "ancillary", "product": "bag"}]}', '{FREE1}', 'pattern');
+SQL
 pgbench -i -q -s 10 2>/dev/null
 run -c 'VACUUM ANALYZE' -c CHECKPOINT
 declare -A best
