@@ -129,3 +129,22 @@ fresh_database() {
 		CALL iaros.install();
 	SQL
 }
+
+# A server of its own for a test that kills it: $where is its folder. psql
+# there, and not where the tests run; pg_ctl for it; its start with $@ as
+# further lines of its configuration.
+own_psql() {
+	psql -h "$where" -p 54316 -d postgres -XqAt -v ON_ERROR_STOP=1 "$@"
+}
+own_ctl() {
+	as_server "$PGBIN/pg_ctl" -D "$where/data" -l "$where/log" -s -w "$@"
+}
+own_server() {
+	as_server "$PGBIN/initdb" -D "$where/data" -U postgres -A trust -N \
+		-E UTF8 --locale=C.UTF-8 >/dev/null
+	printf '%s\n' "listen_addresses = ''" 'port = 54316' \
+		"unix_socket_directories = '$where'" 'shared_buffers = 64MB' \
+		"timezone = 'UTC'" "$@" |
+		as_server tee -a "$where/data/postgresql.conf" >/dev/null
+	own_ctl start
+}

@@ -21,15 +21,8 @@ CHECKS=(
 
 where=$(as_server mktemp -d /tmp/iaros-crash.XXXXXX)
 loaders=()
-# psql of the cluster under test, not of the one that runs the tests.
-run() {
-	psql -h "$where" -p 54316 -d postgres -XqAt -v ON_ERROR_STOP=1 "$@"
-}
-ctl() {
-	as_server "$PGBIN/pg_ctl" -D "$where/data" -l "$where/log" -s -w "$@"
-}
 clean() {
-	ctl -m immediate stop 2>/dev/null || true
+	own_ctl -m immediate stop 2>/dev/null || true
 	((${#loaders[@]} == 0)) || wait "${loaders[@]}" 2>/dev/null || true
 	as_server rm -rf -- "$where"
 }
@@ -39,7 +32,7 @@ trap clean EXIT
 load() {
 	local base
 	for base in $(seq "$1" 100 $(($1 + 10000000))); do
-		run <<-SQL >/dev/null 2>&1 || return 0
+		own_psql <<-SQL >/dev/null 2>&1 || return 0
 			INSERT INTO own.client SELECT $base + i, 'n' || i FROM generate_series(1, 20) AS i;
 			INSERT INTO own.sale SELECT $base + i, $base + 1 + i % 20, now() - interval '1 hour', i FROM generate_series(1, 50) AS i;
 			INSERT INTO own.click SELECT $base + i, $base + 1 + i % 20, now() - interval '1 hour', 'login' FROM generate_series(1, 90) AS i;
@@ -52,18 +45,8 @@ load() {
 	done
 }
 
-as_server "$PGBIN/initdb" -D "$where/data" -U postgres -A trust -N -E UTF8 \
-	--locale=C.UTF-8 >/dev/null
-as_server tee -a "$where/data/postgresql.conf" >/dev/null <<-CONF
-	listen_addresses = ''
-	port = 54316
-	unix_socket_directories = '$where'
-	shared_buffers = 64MB
-	timezone = 'UTC'
-	checkpoint_timeout = 30s
-CONF
-ctl start
-run >/dev/null <<-SQL
+own_server 'checkpoint_timeout = 30s'
+own_psql >/dev/null <<-SQL
 	SET client_min_messages = warning;
 	CREATE EXTENSION iaros;
 	CALL iaros.install();
@@ -86,18 +69,18 @@ for round in 1 2 3; do
 		loaders+=($!)
 	done
 	sleep 2.$((round * 3))
-	ctl -m immediate stop
+	own_ctl -m immediate stop
 	wait "${loaders[@]}"
-	ctl start
+	own_ctl start
 	for check in "${CHECKS[@]}"; do
-		wrong=$(run -c "$check")
+		wrong=$(own_psql -c "$check")
 		[[ -z $wrong ]] || {
 			printf 'after crash %s: %s\n%s\n' "$round" "$check" "$wrong"
 			exit 1
 		}
 	done
 	was=$rows
-	rows=$(run -c 'SELECT count(*) FROM own.sale')
+	rows=$(own_psql -c 'SELECT count(*) FROM own.sale')
 	((rows > was)) || {
 		echo "nothing was committed before crash $round"
 		exit 1

@@ -33,14 +33,8 @@ CHECKS=(
 where=$(as_server mktemp -d /tmp/iaros-promo.XXXXXX)
 said=$(mktemp -d)
 clients=()
-run() {
-	psql -h "$where" -p 54316 -d postgres -XqAt -v ON_ERROR_STOP=1 "$@"
-}
-ctl() {
-	as_server "$PGBIN/pg_ctl" -D "$where/data" -l "$where/log" -s -w "$@"
-}
 clean() {
-	ctl -m immediate stop 2>/dev/null || true
+	own_ctl -m immediate stop 2>/dev/null || true
 	((${#clients[@]} == 0)) || wait "${clients[@]}" 2>/dev/null || true
 	as_server rm -rf -- "$where"
 	rm -rf -- "$said"
@@ -54,7 +48,7 @@ fail() {
 check() {
 	local check wrong
 	for check in "${CHECKS[@]}"; do
-		wrong=$(run -c "$check")
+		wrong=$(own_psql -c "$check")
 		[[ -z $wrong ]] || fail "$1: $check" "$wrong"
 	done
 	! as_server grep 'deadlock detected' "$where/log" || fail "$1: a deadlock"
@@ -95,17 +89,8 @@ purchases() {
 		}'
 }
 
-as_server "$PGBIN/initdb" -D "$where/data" -U postgres -A trust -N -E UTF8 \
-	--locale=C.UTF-8 >/dev/null
-as_server tee -a "$where/data/postgresql.conf" >/dev/null <<-CONF
-	listen_addresses = ''
-	port = 54316
-	unix_socket_directories = '$where'
-	shared_buffers = 64MB
-	timezone = 'UTC'
-CONF
-ctl start
-run >/dev/null <<-SQL
+own_server
+own_psql >/dev/null <<-SQL
 	SET client_min_messages = warning;
 	CREATE EXTENSION iaros;
 	CALL iaros.install();
@@ -128,7 +113,7 @@ run >/dev/null <<-SQL
 	END \$\$;
 SQL
 while IFS='|' read -r code most _ _ limits; do
-	run -v code="$code" -v most="$most" -v limits="[$limits]" >/dev/null <<-'SQL'
+	own_psql -v code="$code" -v most="$most" -v limits="[$limits]" >/dev/null <<-'SQL'
 		SELECT iaros.promo_create(:'code', :'code', jsonb_build_object('currency', 'USD', 'limits', :'limits'::jsonb,
 		    'discount', '{"kind": "fixed_amount", "value": 10}'::jsonb));
 		INSERT INTO own.want VALUES (:'code', :most);
@@ -145,31 +130,31 @@ done
 for stop_at in 300 600; do
 	clients=()
 	for client in $(seq "$CLIENTS"); do
-		run -f "$said/$client.sql" >>"$said/$client.told" \
+		own_psql -f "$said/$client.sql" >>"$said/$client.told" \
 			2>>"$said/$client.error" &
 		clients+=($!)
 	done
-	until (($(run -c "SELECT count(*) FROM own.ledger WHERE code = 'THOUSAND'") > stop_at)); do
+	until (($(own_psql -c "SELECT count(*) FROM own.ledger WHERE code = 'THOUSAND'") > stop_at)); do
 		sleep 0.05
 	done
-	ctl -m immediate stop
+	own_ctl -m immediate stop
 	wait "${clients[@]}" || true
-	ctl start
+	own_ctl start
 	! grep -h 'ERROR:' "$said"/*.error || fail "a client had an error"
 	sort -u "$said"/*.told | sed '/^$/d' >"$said/told"
-	lost=$(run -c "CREATE TEMP TABLE told (key text)" -c "\\copy told FROM '$said/told'" \
+	lost=$(own_psql -c "CREATE TEMP TABLE told (key text)" -c "\\copy told FROM '$said/told'" \
 		-c "SELECT t.key FROM told t WHERE NOT EXISTS (SELECT FROM iaros.promo_redemption r WHERE r.idempotency_key = t.key) LIMIT 5")
 	[[ -z $lost ]] || fail "lost in the crash at $stop_at:" "$lost"
 	check "after the crash at $stop_at"
-	(($(run -c "SELECT count(*) FROM own.ledger WHERE code = 'THOUSAND'") < 1000)) ||
+	(($(own_psql -c "SELECT count(*) FROM own.ledger WHERE code = 'THOUSAND'") < 1000)) ||
 		fail "the crash came too late"
 done
 as_server grep -q 'database system was not properly shut down' "$where/log"
 
 buy 120
 check 'in the end'
-not_all=$(run -c "SELECT w.code, w.most, count(l.code) FROM own.want w LEFT JOIN own.ledger l ON l.code = w.code GROUP BY w.code HAVING count(l.code) <> w.most")
+not_all=$(own_psql -c "SELECT w.code, w.most, count(l.code) FROM own.want w LEFT JOIN own.ledger l ON l.code = w.code GROUP BY w.code HAVING count(l.code) <> w.most")
 [[ -z $not_all ]] || fail "not all that the limits allow, code, limit, ledger:" "$not_all"
-told=$(run -c "SELECT count(*) FILTER (WHERE NOT redeemed) FROM own.told")
+told=$(own_psql -c "SELECT count(*) FILTER (WHERE NOT redeemed) FROM own.told")
 ((told > 500)) || fail "only $told were refused"
 echo "${#PROMOTIONS[@]} promotions, 2 crashes: each was redeemed just as often as its limits allow"
