@@ -283,6 +283,18 @@ promo_item_text(const PromoItem *item)
 	return text;
 }
 
+/* Checks a list of at most so many texts. */
+void
+promo_item_texts(const PromoItem *item, int most)
+{
+	PromoWalk walk;
+	PromoItem value;
+
+	(void) promo_walk_list(&walk, item, most);
+	while (promo_walk_next(&walk, &value))
+		(void) promo_item_text(&value);
+}
+
 /* Returns a boolean. */
 bool
 promo_item_boolean(const PromoItem *item)

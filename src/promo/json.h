@@ -48,6 +48,7 @@ extern bool promo_item_find(const PromoItem *object, const char *key,
 							PromoItem *item);
 
 extern PromoText promo_item_text(const PromoItem *item);
+extern void promo_item_texts(const PromoItem *item, int most);
 extern bool promo_item_boolean(const PromoItem *item);
 extern int64 promo_item_scaled(const PromoItem *item, int scale, int64 most);
 extern int64 promo_item_integer(const PromoItem *item, int64 least,

@@ -204,18 +204,6 @@ cart_at(const PromoItem *item, PromoFacts *facts)
 	}
 }
 
-/* Checks a fact that is a list of texts. */
-static void
-cart_texts(const PromoItem *item, int most)
-{
-	PromoWalk walk;
-	PromoItem value;
-
-	(void) promo_walk_list(&walk, item, most);
-	while (promo_walk_next(&walk, &value))
-		(void) promo_item_text(&value);
-}
-
 /* Checks what places airports are in: an object of lists of texts. */
 static void
 cart_places(const PromoItem *item)
@@ -225,7 +213,7 @@ cart_places(const PromoItem *item)
 
 	promo_walk(&walk, item);
 	while (promo_walk_next(&walk, &value))
-		cart_texts(&value, PROMO_LIST_MAX);
+		promo_item_texts(&value, PROMO_LIST_MAX);
 }
 
 /* Keys of a cart; customer and booking are for others than the kernel. */
@@ -246,7 +234,7 @@ cart_key(const PromoItem *value, int key, PromoFacts *facts)
 	}
 	else if (key == 4 || key == 5)
 	{
-		cart_texts(value, 100 * PROMO_LIST_MAX);
+		promo_item_texts(value, 100 * PROMO_LIST_MAX);
 		*(key == 4 ? &facts->segments : &facts->tiers) = *value;
 	}
 	else if (key == 6)

@@ -137,18 +137,6 @@ weekday_of(int64 day)
 	return ((day % 7 + 7) % 7 + 5) % 7 + 1;
 }
 
-/* Checks a list of texts. */
-static void
-check_texts(const PromoItem *item)
-{
-	PromoWalk walk;
-	PromoItem value;
-
-	(void) promo_walk_list(&walk, item, PROMO_LIST_MAX);
-	while (promo_walk_next(&walk, &value))
-		(void) promo_item_text(&value);
-}
-
 /* Checks a list of routes. */
 static void
 check_routes(const PromoItem *item)
@@ -226,7 +214,7 @@ promo_read_restriction(const PromoItem *item, int restriction,
 	else if (restriction == PROMO_R_BLACKOUT)
 		check_windows(item);
 	else
-		check_texts(item);
+		promo_item_texts(item, PROMO_LIST_MAX);
 	if (promotion->restricted == NULL)
 		promotion->restricted = palloc0(sizeof(PromoRestricted));
 	promotion->restricted->given |= BIT(restriction);
