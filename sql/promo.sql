@@ -40,7 +40,6 @@ DECLARE
     money text := concat_ws(' ', CASE WHEN currency IS NULL THEN trim_scale((discount ->> 'value')::numeric)
         ELSE iaros.money_round((discount ->> 'value')::numeric, currency) END, currency);
     units text := coalesce(discount ->> 'units', '1');
-    most numeric;
 BEGIN
     RETURN CASE kind
         WHEN 'percentage' THEN trim_scale((discount ->> 'value')::numeric) || ' %'
@@ -53,8 +52,7 @@ BEGIN
         WHEN 'buy_x_get_y' THEN format('buy %s, get %s', discount ->> 'buy', discount ->> 'get')
             || CASE WHEN percentage <> '100' THEN format(' at %s %% off', percentage) ELSE '' END
         WHEN 'points' THEN concat_ws(' ', discount ->> 'points', 'points', 'for each ' || (discount ->> 'per')) END;
-    END;
-$$;
+END $$;
 COMMENT ON FUNCTION @extschema@.promo_discount_text(jsonb, text) IS
 'Returns a discount in a few words: 20 %, 50.00 EUR, for 99.00 EUR, buy 2, get 1. NULL for a tiered one, which has no single figure, for another kind and for NULL. Errors: 22P02 values that are no numbers, 22023 currency not in ISO 4217.';
 
@@ -391,6 +389,18 @@ CREATE FUNCTION @extschema@.promo_window(span daterange) RETURNS jsonb
 COMMENT ON FUNCTION @extschema@.promo_window(daterange) IS
 'Returns a window of days as promo_best_set() takes it: from and to, which is not in it. NULL for one without ends and for NULL.';
 
+CREATE FUNCTION @extschema@.promo_place_known(place text) RETURNS boolean
+    LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+BEGIN
+    PERFORM iaros.install_check();
+    RETURN EXISTS (SELECT FROM iaros.airport a WHERE a.airport = place OR a.city = place)
+        OR EXISTS (SELECT FROM iaros.country c WHERE place IN (c.country, c.name, c.region, c.continent));
+END $$;
+COMMENT ON FUNCTION @extschema@.promo_place_known(text) IS
+'Tells whether a text is an airport, a city, a country by code or name, a region or a continent. NULL gives NULL.';
+
 CREATE FUNCTION @extschema@.promo_prepare() RETURNS trigger
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
@@ -424,8 +434,7 @@ BEGIN
         UNION ALL
         SELECT 'place', v FROM (
             SELECT DISTINCT unnest(iaros.promo_route_places(NEW.routes || NEW.except_routes))) AS q(v)
-        WHERE v <> '*' AND NOT EXISTS (SELECT FROM iaros.airport a WHERE a.airport = v OR a.city = v)
-          AND NOT EXISTS (SELECT FROM iaros.country c WHERE v IN (c.country, c.name, c.region, c.continent))
+        WHERE v <> '*' AND NOT iaros.promo_place_known(v)
           AND NOT EXISTS (SELECT FROM iaros.promo_zone z WHERE z.zone = v)) AS x(kind, value)
     LIMIT 1;
     IF wrong IS NOT NULL THEN
@@ -511,8 +520,7 @@ CREATE FUNCTION @extschema@.promo_zone_check() RETURNS trigger
     SET search_path = pg_catalog, pg_temp
     AS $$
 BEGIN
-    IF NOT EXISTS (SELECT FROM iaros.airport a WHERE a.airport = NEW.place OR a.city = NEW.place)
-        AND NOT EXISTS (SELECT FROM iaros.country c WHERE NEW.place IN (c.country, c.name, c.region, c.continent)) THEN
+    IF NOT iaros.promo_place_known(NEW.place) THEN
         RAISE EXCEPTION USING
             ERRCODE = 'foreign_key_violation',
             MESSAGE = format('place "%s" of zone "%s" does not exist', left(NEW.place, 64), left(NEW.zone, 64)),
@@ -631,8 +639,10 @@ IF iaros.schema_step('promo', 1) THEN
     CREATE INDEX promo_offer ON iaros.promo (offer_id) WHERE offer_id IS NOT NULL;
     CREATE INDEX promo_currency ON iaros.promo (currency) WHERE currency IS NOT NULL;
     CREATE INDEX promo_valid ON iaros.promo USING gist (valid);
+    -- What was changed last is found as quickly: every purchase reads this.
     CREATE INDEX promo_automatic ON iaros.promo USING gin (
         route_keys, route_ends, (coalesce(channels, '{*}')), (coalesce(segments, '{*}')), (coalesce(tiers, '{*}')))
+        WITH (fastupdate = off)
         WHERE applied = 'automatic' AND is_active;
 
     CREATE TABLE iaros.promo_product (

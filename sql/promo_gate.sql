@@ -19,6 +19,23 @@ END $$;
 COMMENT ON FUNCTION @extschema@.promo_time_check(timestamptz) IS
 'Raises 22023 unless a time is at most 1 day before and at most 5 minutes after now(); NULL passes. For promo_redeem(): a code that has expired, or was not valid yet, cannot be redeemed under another date.';
 
+CREATE FUNCTION @extschema@.promo_isolation_check(what text) RETURNS void
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+BEGIN
+    PERFORM iaros.install_check();
+    IF current_setting('transaction_isolation') <> 'read committed' THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'feature_not_supported',
+            MESSAGE = format('cannot %s under isolation level %s', what, current_setting('transaction_isolation')),
+            DETAIL = 'Redemptions that were made since the transaction began are not seen there, so limits would not hold.',
+            HINT = 'Do it in a transaction under READ COMMITTED.';
+    END IF;
+END $$;
+COMMENT ON FUNCTION @extschema@.promo_isolation_check(text) IS
+'Raises 0A000 unless the transaction is READ COMMITTED; what: that which cannot be done otherwise.';
+
 CREATE FUNCTION @extschema@.promo_counts(customer_id bigint, redemption_id bigint) RETURNS jsonb
     LANGUAGE plpgsql STABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
@@ -176,12 +193,6 @@ BEGIN
                 MESSAGE = 'a redemption needs an idempotency key',
                 HINT = 'Give a text that names the purchase, such as its booking reference.';
         END IF;
-        IF jsonb_typeof(promo_commit.cart) <> 'object' THEN
-            RAISE EXCEPTION USING
-                ERRCODE = 'invalid_parameter_value',
-                MESSAGE = format('a cart is an object, not %s', jsonb_typeof(promo_commit.cart)),
-                HINT = 'Such as {"customer": 4711, "currency": "EUR", "lines": [{"id": 1, "price": 120.00}]}.';
-        END IF;
         customer := iaros.promo_customer(promo_commit.cart);
         IF customer IS NULL THEN
             RAISE EXCEPTION USING
@@ -197,24 +208,11 @@ BEGIN
         END IF;
         -- The person may have another id by now, the booking may be known.
         asked_for := hashtextextended(concat(promo_commit.cart - '{booking,customer}'::text[], coalesce(promo_commit.codes, '{}')), 0);
-        IF current_setting('transaction_isolation') <> 'read committed' THEN
-            RAISE EXCEPTION USING
-                ERRCODE = 'feature_not_supported',
-                MESSAGE = format('cannot redeem under isolation level %s', current_setting('transaction_isolation')),
-                DETAIL = 'Uses that were counted since the transaction began are not seen there, so limits would not hold.',
-                HINT = 'Redeem in a transaction under READ COMMITTED.';
-        END IF;
+        PERFORM iaros.promo_isolation_check('redeem');
         promo_commit.as_of := coalesce(promo_commit.as_of, now());
         -- Who adds a limit waits for what is not finished, and is waited for.
         LOCK TABLE iaros.promo_redemption IN ROW EXCLUSIVE MODE;
-        -- All that one person redeems is one after the other.
-        -- Who was recognised while this waited is somebody else's alias now.
-        LOOP
-            ids := iaros.customer_lock(ARRAY[customer]);
-            EXIT WHEN NOT EXISTS (SELECT FROM iaros.customer_alias a
-                                  WHERE a.customer_id = customer AND a.master_id <> ALL (ids));
-        END LOOP;
-        ids := ARRAY(SELECT unnest(ids) UNION SELECT a.customer_id FROM iaros.customer_alias a WHERE a.master_id = ANY (ids));
+        ids := iaros.promo_person(customer);
         -- A reservation under the key that has timed out is none.
         late := ARRAY(
             SELECT r.redemption_id FROM iaros.promo_redemption r
@@ -287,6 +285,51 @@ BEGIN
     REVOKE EXECUTE ON FUNCTION iaros.promo_commit(jsonb, text[], text, interval, boolean, timestamptz) FROM PUBLIC;
     COMMENT ON FUNCTION iaros.promo_commit(jsonb, text[], text, interval, boolean, timestamptz) IS
         'Gate behind promo_redeem() (hold NULL) and promo_reserve(). SECURITY DEFINER, so that roles which operate can redeem without the right to change counters and ledger. Locks, in this order: the customer, the customer''s counters, slots of other counters by promo_limit_id; where reservations that timed out make room, all slots that are given back or may be taken, in that order; so two calls do not deadlock.';
+
+    CREATE FUNCTION iaros.promo_person(customer_id bigint) RETURNS bigint[]
+        LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+        SET search_path = pg_catalog, pg_temp
+        AS $body$
+    #variable_conflict use_column
+    DECLARE
+        ids bigint[];
+    BEGIN
+        -- Who was recognised while this waited is somebody else's alias now.
+        LOOP
+            ids := iaros.customer_lock(ARRAY[promo_person.customer_id]);
+            EXIT WHEN NOT EXISTS (SELECT FROM iaros.customer_alias a
+                                  WHERE a.customer_id = promo_person.customer_id AND a.master_id <> ALL (ids));
+        END LOOP;
+        RETURN ARRAY(SELECT unnest(ids) UNION SELECT a.customer_id FROM iaros.customer_alias a WHERE a.master_id = ANY (ids));
+    END $body$;
+    REVOKE EXECUTE ON FUNCTION iaros.promo_person(bigint) FROM PUBLIC;
+    COMMENT ON FUNCTION iaros.promo_person(bigint) IS
+        'Locks the person whom a customer is, so that all that one redeems is one after the other, and returns all ids of the person. For promo_commit() and promo_held().';
+
+    CREATE FUNCTION iaros.promo_held(
+        INOUT customer_id bigint,
+        idempotency_key text,
+        OUT redemption_id bigint,
+        OUT state iaros.promo_state)
+        LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+        SET search_path = pg_catalog, pg_temp
+        AS $body$
+    #variable_conflict use_column
+    DECLARE
+        named bigint := promo_held.customer_id;
+        ids bigint[];
+    BEGIN
+        LOCK TABLE iaros.promo_redemption IN ROW EXCLUSIVE MODE;
+        ids := iaros.promo_person(named);
+        -- Two ids of a person may each have a purchase under the key.
+        SELECT r.customer_id, r.redemption_id, r.state INTO customer_id, redemption_id, state
+        FROM iaros.promo_redemption r
+        WHERE r.customer_id = ANY (ids) AND r.idempotency_key = promo_held.idempotency_key AND r.state <> 'released'
+        ORDER BY r.customer_id = named DESC, r.redemption_id LIMIT 1 FOR UPDATE;
+    END $body$;
+    REVOKE EXECUTE ON FUNCTION iaros.promo_held(bigint, text) FROM PUBLIC;
+    COMMENT ON FUNCTION iaros.promo_held(bigint, text) IS
+        'Locks a customer and the redemption or reservation under a key and returns which that is, of which id of the person, and its state; redemption_id is NULL where there is none. For promo_release() and promo_rollback().';
 
     CREATE FUNCTION iaros.promo_take_back(due bigint[], promo_ids bigint[], codes text[]) RETURNS void
         LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -442,7 +485,6 @@ BEGIN
         customer bigint := old ->> 'customer_id';
         booking bigint := (cart ->> 'booking')::numeric;
         over jsonb;
-        c record;
     BEGIN
         redemption_id := old ->> 'redemption_id';
         IF old -> 'request' <> to_jsonb(promo_again.request) THEN
@@ -481,15 +523,7 @@ BEGIN
         UPDATE iaros.promo_redemption r SET state = 'redeemed', booking_id = coalesce(r.booking_id, booking)
         WHERE r.customer_id = customer AND r.redemption_id = promo_again.redemption_id;
         IF booking IS NOT NULL AND old ->> 'booking_id' IS NULL THEN
-            FOR c IN
-                SELECT t.* FROM iaros.promo_count t
-                WHERE t.customer_id = customer AND t.redemption_id = promo_again.redemption_id AND t.scope = 'booking'
-                ORDER BY t.promo_limit_id
-            LOOP
-                INSERT INTO iaros.promo_customer_counter AS u (customer_id, promo_limit_id, booking_id, period_start, value)
-                VALUES (customer, c.promo_limit_id, c.booking_id, c.period_start, c.need)
-                ON CONFLICT ON CONSTRAINT promo_customer_counter_pkey DO UPDATE SET value = u.value + excluded.value;
-            END LOOP;
+            PERFORM iaros.promo_customer_recount(customer, redemption_id);
         END IF;
         PERFORM iaros.audit_append('promo.redeem', 'promo', old ->> 'codes', customer,
             jsonb_build_object('redemption_id', redemption_id, 'reserved_at', old -> 'redeemed_at', 'discount', discount));
@@ -504,32 +538,28 @@ BEGIN
         AS $gate$
     #variable_conflict use_column
     DECLARE
-        old record;
+        held record;
+        codes text[];
         before jsonb;
     BEGIN
-        LOCK TABLE iaros.promo_redemption IN ROW EXCLUSIVE MODE;
-        PERFORM iaros.customer_lock(ARRAY[promo_release.customer_id]);
-        SELECT r.* INTO old FROM iaros.promo_redemption r
-        WHERE r.customer_id IN (SELECT iaros.customer_ids(promo_release.customer_id))
-          AND r.idempotency_key = promo_release.idempotency_key AND r.state <> 'released'
-        -- Two ids of a person may each have a purchase under the key.
-        ORDER BY r.customer_id = promo_release.customer_id DESC, r.redemption_id LIMIT 1 FOR UPDATE;
-        IF NOT FOUND THEN
+        held := iaros.promo_held(promo_release.customer_id, promo_release.idempotency_key);
+        IF held.redemption_id IS NULL THEN
             RETURN false;
-        ELSIF old.state <> 'reserved' THEN
+        ELSIF held.state <> 'reserved' THEN
             RAISE EXCEPTION USING
                 ERRCODE = 'object_not_in_prerequisite_state',
-                MESSAGE = format('redemption %s is %s, not reserved', old.redemption_id, old.state),
+                MESSAGE = format('redemption %s is %s, not reserved', held.redemption_id, held.state),
                 HINT = 'Take back what was redeemed with promo_rollback().';
         END IF;
-        before := iaros.promo_counts(old.customer_id, old.redemption_id);
+        before := iaros.promo_counts(held.customer_id, held.redemption_id);
         UPDATE iaros.promo_use u SET counted = false
-        WHERE u.customer_id = old.customer_id AND u.redemption_id = old.redemption_id;
+        WHERE u.customer_id = held.customer_id AND u.redemption_id = held.redemption_id;
         UPDATE iaros.promo_redemption r SET state = 'released'
-        WHERE r.customer_id = old.customer_id AND r.redemption_id = old.redemption_id;
+        WHERE r.customer_id = held.customer_id AND r.redemption_id = held.redemption_id
+        RETURNING r.codes INTO codes;
         PERFORM iaros.promo_give_back(before);
-        PERFORM iaros.audit_append('promo.release', 'promo', array_to_string(old.codes, ','), old.customer_id,
-            jsonb_build_object('redemption_id', old.redemption_id));
+        PERFORM iaros.audit_append('promo.release', 'promo', array_to_string(codes, ','), held.customer_id,
+            jsonb_build_object('redemption_id', held.redemption_id));
         RETURN true;
     END $gate$;
     REVOKE EXECUTE ON FUNCTION iaros.promo_release(bigint, text) FROM PUBLIC;
@@ -601,6 +631,7 @@ BEGIN
         AS $gate$
     #variable_conflict use_column
     DECLARE
+        held record;
         old record;
         given record;
         before jsonb;
@@ -609,13 +640,9 @@ BEGIN
         paid numeric;
         rest_amount numeric;
     BEGIN
-        LOCK TABLE iaros.promo_redemption IN ROW EXCLUSIVE MODE;
-        PERFORM iaros.customer_lock(ARRAY[promo_rollback.customer_id]);
+        held := iaros.promo_held(promo_rollback.customer_id, promo_rollback.idempotency_key);
         SELECT r.* INTO old FROM iaros.promo_redemption r
-        WHERE r.customer_id IN (SELECT iaros.customer_ids(promo_rollback.customer_id))
-          AND r.idempotency_key = promo_rollback.idempotency_key AND r.state <> 'released'
-        -- Two ids of a person may each have a purchase under the key.
-        ORDER BY r.customer_id = promo_rollback.customer_id DESC, r.redemption_id LIMIT 1 FOR UPDATE;
+        WHERE r.customer_id = held.customer_id AND r.redemption_id = held.redemption_id;
         IF NOT FOUND OR old.state = 'reserved' THEN
             RAISE EXCEPTION USING
                 ERRCODE = CASE WHEN old.state IS NULL THEN 'no_data_found' ELSE 'object_not_in_prerequisite_state' END,
@@ -695,13 +722,7 @@ BEGIN
             RETURN NULL;
         END IF;
         LOCK TABLE iaros.promo_redemption IN SHARE ROW EXCLUSIVE MODE;
-        IF current_setting('transaction_isolation') <> 'read committed' THEN
-            RAISE EXCEPTION USING
-                ERRCODE = 'feature_not_supported',
-                MESSAGE = format('cannot count a limit under isolation level %s', current_setting('transaction_isolation')),
-                DETAIL = 'Redemptions that were made since the transaction began are not seen there.',
-                HINT = 'Change limits under READ COMMITTED.';
-        END IF;
+        PERFORM iaros.promo_isolation_check('count a limit');
         DELETE FROM iaros.promo_customer_counter c WHERE c.promo_limit_id = coalesce(OLD.promo_limit_id, NEW.promo_limit_id);
         IF TG_OP = 'DELETE' THEN
             RETURN NULL;
@@ -734,13 +755,7 @@ BEGIN
         kept text;
     BEGIN
         LOCK TABLE iaros.promo_redemption IN SHARE ROW EXCLUSIVE MODE;
-        IF current_setting('transaction_isolation') <> 'read committed' THEN
-            RAISE EXCEPTION USING
-                ERRCODE = 'feature_not_supported',
-                MESSAGE = format('cannot delete a promotion under isolation level %s', current_setting('transaction_isolation')),
-                DETAIL = 'Redemptions that were made since the transaction began are not seen there.',
-                HINT = 'Delete it under READ COMMITTED, or take it out of use by is_active.';
-        END IF;
+        PERFORM iaros.promo_isolation_check('delete a promotion');
         IF TG_OP = 'TRUNCATE' THEN
             kept := (SELECT u.promo_id FROM iaros.promo_use u LIMIT 1);
         ELSIF EXISTS (SELECT FROM iaros.promo_use u WHERE u.promo_id = OLD.promo_id) THEN

@@ -50,7 +50,7 @@ CREATE FUNCTION @extschema@.promo_price_lowest(
     AS $$
 #variable_conflict use_column
 DECLARE
-    window_to timestamptz := promo_price_lowest.reduced_at;
+    window_to timestamptz;
 BEGIN
     PERFORM iaros.install_check();
     IF days IS NULL OR days NOT BETWEEN 1 AND 3650 THEN
@@ -61,13 +61,11 @@ BEGIN
     -- The error for a currency that there is none of, also without prices.
     PERFORM iaros.currency_minor_unit(currency);
     -- A reduction that is under way began before.
-    SELECT l.at INTO window_to FROM iaros.promo_price_log l
-    WHERE l.product = promo_price_lowest.product AND l.market = promo_price_lowest.market
-      AND l.currency = promo_price_lowest.currency AND l.at <= promo_price_lowest.reduced_at
-      AND l.at = (SELECT max(m.at) FROM iaros.promo_price_log m
-                  WHERE m.product = l.product AND m.market = l.market AND m.currency = l.currency AND m.at <= promo_price_lowest.reduced_at)
-      AND l.reduced;
-    window_to := coalesce(window_to, promo_price_lowest.reduced_at);
+    window_to := coalesce((
+        SELECT CASE WHEN l.reduced THEN l.at END FROM iaros.promo_price_log l
+        WHERE l.product = promo_price_lowest.product AND l.market = promo_price_lowest.market
+          AND l.currency = promo_price_lowest.currency AND l.at <= promo_price_lowest.reduced_at
+        ORDER BY l.at DESC LIMIT 1), promo_price_lowest.reduced_at);
     IF progressive THEN
         -- The reductions before this one, without a break and ever lower.
         window_to := coalesce((
