@@ -1,7 +1,9 @@
 -- promo_validate: carts with 3 codes against 10,000 live promotions, beside
 -- a query over plain tables that knows routes, fare classes, channels and
--- windows, and that one promotion is given: the best. In microseconds:
--- median and 95 % of single calls. Then a million coupons.
+-- windows, and that one promotion is given: the best. Each cart is of a
+-- customer, and half of the promotions have limits, which the query leaves out.
+-- In microseconds: median and 95 % of single calls. Then what one cart could
+-- get of all 10,000, and a million coupons.
 SELECT setseed(0.3) \g /dev/null
 SET search_path TO iaros, public;
 SET client_min_messages TO warning;
@@ -23,6 +25,10 @@ INSERT INTO promo (code, name, applied, discount, routes, fare_classes, channels
 SELECT code::promo_code, code, CASE WHEN automatic THEN 'automatic' ELSE 'code' END,
     jsonb_build_object('kind', 'percentage', 'value', percent), routes, classes, channels, valid
 FROM bench_promo;
+INSERT INTO promo_limit (promo_id, scope, maximum)
+SELECT p.promo_id, s.scope::promo_limit_scope, s.maximum FROM promo p, (VALUES ('total', 10000), ('customer', 2)) AS s(scope, maximum)
+WHERE p.name LIKE 'LIVE%' AND p.promo_id % 2 = 0;
+INSERT INTO customer (customer_id, kind, source) SELECT g, 'known', 'manual' FROM generate_series(1, 1000) AS g;
 CREATE INDEX ON bench_promo (code);
 CREATE INDEX ON bench_promo USING gin (routes) WHERE automatic;
 CREATE TEMP TABLE bench_line AS
@@ -34,11 +40,11 @@ SELECT c.cart, c.codes, (ARRAY['web', 'mobile', 'call_center'])[1 + c.cart % 3] 
 FROM (SELECT g AS cart, ARRAY[(SELECT p.code FROM bench_promo p, bench_line l WHERE l.cart = g AND NOT p.automatic AND l.route = ANY (p.routes) LIMIT 1),
         'LIVE' || (1 + g * 3 % 9999), 'LIVE' || (2 + g * 3 % 9997)] AS codes FROM generate_series(1, 1000) AS g) AS c;
 UPDATE bench_cart SET codes = array_remove(codes, NULL);
-UPDATE bench_cart c SET question = jsonb_build_object('currency', 'USD', 'channel', channel, 'lines', (
+UPDATE bench_cart c SET question = jsonb_build_object('customer', c.cart, 'currency', 'USD', 'channel', channel, 'lines', (
     SELECT jsonb_agg(jsonb_build_object('id', line, 'price', price, 'kind', 'fare', 'attributes', jsonb_build_object(
         'route', route, 'departure', current_date + 30, 'fare_class', class)) ORDER BY line) FROM bench_line l WHERE l.cart = c.cart));
 CREATE INDEX ON bench_line (cart);
-ANALYZE promo, bench_promo, bench_line, bench_cart;
+ANALYZE promo, promo_limit, customer, bench_promo, bench_line, bench_cart;
 
 CREATE FUNCTION pg_temp.plain(cart bigint, codes text[], channel text) RETURNS numeric LANGUAGE plpgsql STABLE AS $$
 BEGIN
@@ -55,12 +61,12 @@ SELECT pg_temp.bench('promo_validate, best of 10,000',
     'SELECT cart, (promo_validate(question, codes)).discount::numeric(16,2) FROM bench_cart',
     'SELECT cart, pg_temp.plain(cart, codes, channel)::numeric(16,2) AS discount FROM bench_cart', 1000);
 CREATE TEMP TABLE bench_time (name text, us float8);
-CREATE PROCEDURE pg_temp.each(name text, query text) LANGUAGE plpgsql AS $$
+CREATE PROCEDURE pg_temp.each(name text, query text, carts integer DEFAULT 1000) LANGUAGE plpgsql AS $$
 DECLARE
     c record;
     start timestamptz;
 BEGIN
-    FOR c IN SELECT * FROM bench_cart LOOP
+    FOR c IN SELECT * FROM bench_cart b WHERE b.cart <= carts LOOP
         start := clock_timestamp();
         EXECUTE query USING c.question, c.codes, c.cart, c.channel;
         INSERT INTO bench_time VALUES (name, extract(epoch FROM clock_timestamp() - start) * 1e6);
@@ -70,6 +76,7 @@ CALL pg_temp.each('promo_validate, one promotion', 'SELECT iaros.promo_validate(
 CALL pg_temp.each('plain tables, one promotion', 'SELECT pg_temp.plain($3, $2, $4)');
 SELECT setting_set('promo_max_promotions', '10') \g /dev/null
 CALL pg_temp.each('promo_validate, best set of up to 10', 'SELECT iaros.promo_validate($1, $2)');
+CALL pg_temp.each('promo_qualify, of all 10,000', 'SELECT count(*) FROM iaros.promo_qualify($1)', 20);
 SELECT format('%s: median %s us, 95%% %s us, worst %s us', name, round(percentile_cont(0.5) WITHIN GROUP (ORDER BY us)),
     round(percentile_cont(0.95) WITHIN GROUP (ORDER BY us)), round(max(us)))
 FROM bench_time GROUP BY name ORDER BY name;
