@@ -3,8 +3,8 @@ EXTENSION = iaros
 EXTVERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" iaros.control)
 
 # One name per domain on every floor, in dependency order.
-DOMAINS = core audit airport customer consent loyalty profile rfm lifecycle \
-	segment offer promo recommend message campaign attribution analytics demo
+DOMAINS = core audit airport customer consent loyalty profile rfm model \
+	lifecycle segment offer promo recommend message campaign attribution analytics demo
 
 MODULE_big = iaros
 OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c src/*/*.c)))
@@ -16,6 +16,10 @@ PG_CPPFLAGS = -I$(srcdir)/src -include src/compat.h
 PG_CFLAGS = -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare \
 	-Wno-missing-field-initializers -fvisibility=hidden -MMD -MP
 SHLIB_LINK = -Wl,-Bsymbolic
+
+# libxml2 reads PMML, PCRE2 does its regular expressions.
+PG_CPPFLAGS += $(shell xml2-config --cflags)
+SHLIB_LINK += -lxml2 -lpcre2-8
 
 # DEV=1, which the tests set: warnings are errors, assertions are on.
 # ASAN=1: with the address and undefined behaviour sanitizers.

@@ -144,6 +144,7 @@ CREATE FUNCTION @extschema@.access_functions()
                 'customer_install_attach', 'source_attach', 'source_detach', 'source_refresh',
                 'source_map_check', 'lifecycle_install_value',
                 'segment_install_refresh', 'segment_install_shipped', 'segment_field_add',
+                'model_file_remove', 'model_file_prune',
                 'promo_install_redemption', 'promo_install_gates', 'promo_install_price', 'promo_store', 'promo_again', 'promo_person', 'promo_held', 'promo_take_back', 'promo_make_room',
                 'promo_counter_open', 'promo_counter_take', 'promo_counter_wait', 'promo_counter_give', 'promo_give_back', 'promo_customer_recount',
                 'customer_install_provenance', 'customer_claim_store', 'customer_claim_keep')
@@ -154,7 +155,7 @@ CREATE FUNCTION @extschema@.access_functions()
             WHEN p.prokind = 'a' OR p.provolatile = 'i' THEN 'public'
             WHEN p.proname IN (
                 'setting_set', 'jobs_schedule', 'jobs_unschedule',
-                'job_execute', 'job_prune', 'customer_erase')
+                'job_execute', 'job_prune', 'customer_erase', 'model_import')
                 THEN 'admin'
             WHEN p.provolatile = 'v' OR right(p.proname, 7) = '_doctor' OR p.proname IN (
                 'customer_timeline', 'customer_segments', 'customer_said', 'customer_said_base', 'customer_provenance',

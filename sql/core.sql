@@ -656,6 +656,8 @@ BEGIN ATOMIC
         ('rfm_history', 'customer', 'ledger'),
         ('rfm_change', 'local', 'ledger'),
         ('rfm_run', 'local', 'ledger'),
+        -- model
+        ('model_version', 'reference', 'config'),
         -- lifecycle
         ('lifecycle_scheme', 'reference', 'open'),
         ('lifecycle_stage_def', 'reference', 'open'),
@@ -829,6 +831,8 @@ BEGIN ATOMIC
         ('segment', 'segment_invalidate', 'cache'),
         ('segment_field', 'segment_field_invalidate', 'cache'),
         ('segment_cut', 'segment_cut_invalidate', 'cache'),
+        ('model_version', 'model_version_keep', 'check'),
+        ('model_version', 'model_version_audit', 'audit'),
         ('promo_category', 'promo_category_audit', 'audit'),
         ('promo_zone', 'promo_zone_check', 'check'),
         ('promo', 'promo_prepare', 'check'),

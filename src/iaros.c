@@ -4,6 +4,7 @@
 #include "airport.h"
 #include "core/core.h"
 #include "fmgr.h"
+#include "model/init.h"
 #include "profile/feature.h"
 #include "profile/profile.h"
 #include "promo/code.h"
@@ -25,6 +26,7 @@ _PG_init(void)
 	profile_init();
 	feature_init();
 	rfm_init();
+	model_init();
 	audience_init();
 	segment_agg_init();
 	segment_init();

@@ -29,7 +29,7 @@ BEGIN
                 WHEN t.typtype = 'r' THEN '''(,)'''
                 WHEN t.typname = 'uuid' THEN '''00000000-0000-0000-0000-000000000000'''
                 WHEN t.typname = 'inet' THEN '''127.0.0.1'''
-                WHEN t.typname IN ('rfm_state', 'profile_state', 'audience_set') THEN 'NULL'
+                WHEN t.typname IN ('rfm_state', 'profile_state', 'audience_set', 'model') THEN 'NULL'
                 WHEN t.typname = 'segment_rule' THEN '''{"segment": "x"}'''
                 WHEN t.typname = 'audience' THEN '''{1,2}'''
                 WHEN t.typname = 'promo_code' THEN '''SUMMER20'''
@@ -40,7 +40,7 @@ BEGIN
         JOIN pg_proc p ON p.oid = a.function
         WHERE a.level IN ('read', 'operate', 'admin') AND p.prokind = 'f'
           -- Those that touch no table.
-          AND p.proname NOT IN ('segment_similar', 'segment_kmeans', 'segment_match', 'segment_matches', 'segment_scan', 'segment_rule_sql', 'segment_agg_transition', 'promo_code_generate')
+          AND p.proname NOT IN ('segment_similar', 'segment_kmeans', 'segment_match', 'segment_matches', 'segment_scan', 'model_scan', 'segment_rule_sql', 'segment_agg_transition', 'promo_code_generate')
           AND p.proname NOT IN ('access_functions', 'jobs_place', 'job_name', 'message_time_check', 'customer_said_at')
     LOOP
         state := 'none';
