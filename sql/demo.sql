@@ -1376,11 +1376,14 @@ BEGIN
     ELSE
         TRUNCATE iaros.fx_rate;
     END IF;
+    DELETE FROM iaros.model_version v
+    WHERE v.name IN (SELECT l.model FROM iaros.demo_model_list() l)
+      AND strpos(v.pmml, '<Application name="iaros demo"/>') > 0;
     PERFORM iaros.audit_append('demo.clear', 'demo', NULL, NULL, jsonb_build_object('customers', gone));
     RETURN gone;
 END $$;
 COMMENT ON FUNCTION @extschema@.demo_clear() IS
-'Takes away what demo_generate() made and returns how many customers that were: empties every table of iaros that has a customer_id except the audit log, with all that was computed or sent for these customers since, and takes away the demo''s rates of exchange (in one go, or where there are other rates one by one, each with its audit row). Sequences keep their place. Writes an audit row. For the owner of the tables. Error: 55000 when there is a customer or booking of another source; then nothing is done.';
+'Takes away what demo_generate() made and returns how many customers that were: empties every table of iaros that has a customer_id except the audit log, with all that was computed or sent for these customers since, and takes away the demo''s rates of exchange (in one go, or where there are other rates one by one, each with its audit row) and the versions of models that demo_models() made. Sequences keep their place. Writes an audit row. For the owner of the tables. Error: 55000 when there is a customer or booking of another source; then nothing is done.';
 
 -- Schema ------------------------------------------------------------------
 

@@ -49,7 +49,7 @@ SELECT g.segment AS "RFM segment", count(*) AS customers,
 FROM iaros.customer_rfm g GROUP BY 1 ORDER BY sum(g.monetary) DESC NULLS LAST;
 
 \echo '== 3. Three customers, their next best offer, and why.'
-WITH chosen AS (
+CREATE TEMP TABLE chosen AS
     SELECT DISTINCT ON (s.segment) s.segment, s.customer_id
     FROM (SELECT 'Frequent Business Travelers' AS segment, c.customer_id FROM iaros.segment_customers('Frequent Business Travelers') c
           UNION ALL
@@ -58,7 +58,7 @@ WITH chosen AS (
           SELECT 'Lapsed Customers', c.customer_id FROM iaros.segment_customers('Lapsed Customers') c) s
     JOIN iaros.profile p USING (customer_id)
     WHERE p.booking_count >= 3 AND p.spend_12m < 4000
-    ORDER BY s.segment, p.booking_count DESC, s.customer_id)
+    ORDER BY s.segment, p.booking_count DESC, s.customer_id;
 SELECT c.first_name || ' ' || c.last_name AS customer, chosen.segment, o.name AS offer, o.score,
        array_to_string(o.reasons, '; ') AS why
 FROM chosen
@@ -66,7 +66,21 @@ JOIN iaros.customer c USING (customer_id)
 CROSS JOIN LATERAL iaros.next_best_offer(chosen.customer_id, 1) o
 ORDER BY chosen.segment;
 
-\echo '== 4. Two campaigns are launched. pg_cron fires them at the next full minute; nobody calls anything.'
+\echo '== 4. Three models are trained in SQL and imported as PMML. Scores on customers held out (AUC: area under the ROC curve), and of the three customers.'
+SELECT model, judged_by AS "judged by", trained AS "trained on", round(score::numeric, 3) AS score,
+       round(rule::numeric, 3) AS "rule of thumb", round(truth::numeric, 3) AS "planted truth"
+FROM iaros.demo_models(42);
+SELECT c.first_name || ' ' || c.last_name AS customer, chosen.segment, round(churn.score::numeric, 3) AS churn,
+       round(books.score::numeric, 3) AS "books in 90 days", o.name AS "offer of the model", round(offer.score::numeric, 3) AS chance
+FROM chosen
+JOIN iaros.customer c USING (customer_id)
+JOIN iaros.model_scan(iaros.model_get('churn'), 'iaros.profile') churn ON churn.id = chosen.customer_id
+JOIN iaros.model_scan(iaros.model_get('propensity'), 'iaros.profile') books ON books.id = chosen.customer_id
+JOIN iaros.model_scan(iaros.model_get('next_best_offer'), 'iaros.profile') offer ON offer.id = chosen.customer_id
+JOIN iaros.offer o ON o.model_class = offer.predicted::integer
+ORDER BY chosen.segment;
+
+\echo '== 5. Two campaigns are launched. pg_cron fires them at the next full minute; nobody calls anything.'
 \o /dev/null
 SELECT iaros.campaign_create('WINBACK', 'Come back to the sky', 'email', 'winback-1', 'Lapsed Customers',
     schedule_at => now(), offer => 'WINBACK_DISCOUNT', promo => 'WINBACK20', type => 'winback',
@@ -120,13 +134,13 @@ FROM iaros.campaign_send s JOIN iaros.campaign c USING (campaign_id) GROUP BY 1,
 SELECT split_part(r, ':', 1) AS "why suppressed", count(*) AS customers
 FROM iaros.campaign_send s, unnest(s.reasons) r GROUP BY 1 ORDER BY 2 DESC;
 
-\echo '== 5. The messages wait in the outbox, rendered for each customer.'
+\echo '== 6. The messages wait in the outbox, rendered for each customer.'
 SELECT iaros.mask_text(o.recipient) AS recipient, o.subject, left(regexp_replace(o.body, '<[^>]+>|\s+', ' ', 'g'), 90) || '...' AS body
 FROM iaros.outbox o JOIN iaros.campaign c USING (campaign_id)
 WHERE c.code IN ('WINBACK', 'CART')
 ORDER BY c.code, o.message_id LIMIT 4;
 
-\echo '== 6. A provider is played: it claims and delivers the messages; customers open, click and book (by chance, seeded).'
+\echo '== 7. A provider is played: it claims and delivers the messages; customers open, click and book (by chance, seeded).'
 \o /dev/null
 CREATE TEMP TABLE delivered AS SELECT * FROM iaros.outbox_claim('email', 10000);
 SELECT count(*) FROM delivered d WHERE iaros.outbox_ack(d.message_id, d.token);
@@ -149,19 +163,19 @@ SELECT count(iaros.conversion_record(b.customer_id, k.amount_base, k.booked_at, 
 FROM buyer b JOIN iaros.booking k USING (customer_id, booking_id);
 \o
 
-\echo '== 7. What the campaigns brought (analytics_dashboard).'
+\echo '== 8. What the campaigns brought (analytics_dashboard).'
 SELECT campaign, channel, sent, delivered, opened, clicked, converted,
        to_char(revenue, '999,990.00') AS "revenue, USD", to_char(cost, '990.00') AS "cost, USD",
        round(100 * open_rate, 1) AS "% opened", round(100 * click_rate, 1) AS "% clicked"
 FROM iaros.analytics_dashboard(now() - interval '1 day', now() + interval '1 day')
 WHERE campaign IN ('WINBACK', 'CART') ORDER BY 1;
 
-\echo '== 8. What each channel earned in the last 90 days (last touch, 30-day window).'
+\echo '== 9. What each channel earned in the last 90 days (last touch, 30-day window).'
 SELECT key AS channel, conversions, to_char(credit, '999,999,990.00') AS "revenue, USD",
        to_char(cost, '999,999,990.00') AS "cost, USD", round(roas, 1) AS roas
 FROM iaros.attribution_last(now() - interval '90 days', now() + interval '1 day') ORDER BY credit DESC;
 
-\echo '== 9. A code at the check-out, and why another is refused.'
+\echo '== 10. A code at the check-out, and why another is refused.'
 SELECT v.code, r.valid, r.discount,
        (SELECT string_agg(x ->> 'text', '; ') FROM jsonb_path_query(r.answers, '$[*].reasons[*]') AS x) AS reasons
 FROM (SELECT customer_id FROM iaros.customer_rfm ORDER BY monetary DESC NULLS LAST LIMIT 1) c,
@@ -169,5 +183,5 @@ FROM (SELECT customer_id FROM iaros.customer_rfm ORDER BY monetary DESC NULLS LA
 CROSS JOIN LATERAL iaros.promo_validate(
     jsonb_build_object('customer', c.customer_id, 'currency', 'USD', 'lines', '[{"id": 1, "price": 400}]'::jsonb), ARRAY[v.code]) r;
 
-\echo '== 10. Is all well? (doctor; nothing is listed when it is)'
+\echo '== 11. Is all well? (doctor; nothing is listed when it is)'
 SELECT severity, subject, finding FROM iaros.doctor() WHERE severity > 'info' ORDER BY severity DESC, subject;
