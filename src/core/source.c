@@ -396,52 +396,66 @@ source_estimate(const char *source)
 	return rows;
 }
 
-/* Estimates the rows of the source of a call, -1 when that is not known. */
+/*
+ * Estimates the rows that a call returns, and into *read the rows of its
+ * source; -1 when that is not known. A function whose first argument is the
+ * source returns a row a customer; one that has it after what it applies to
+ * the rows returns a row for each.
+ */
 static double
-source_estimate_call(Node *call)
+source_estimate_call(Node *call, double *read)
 {
+	List *args;
+	bool applies;
 	Const *source;
 
 	if (call == NULL || !is_funcclause(call))
 		return -1;
-	source = linitial(((FuncExpr *) call)->args);
+	args = ((FuncExpr *) call)->args;
+	applies = exprType(linitial(args)) != TEXTOID;
+	if (list_length(args) < 1 + (applies ? 1 : 0))
+		return -1;
+	source = list_nth(args, applies ? 1 : 0);
 	if (!IsA(source, Const) || source->constisnull ||
 		source->consttype != TEXTOID)
 		return -1;
-	return source_estimate(TextDatumGetCString(source->constvalue));
+	*read = source_estimate(TextDatumGetCString(source->constvalue));
+	return applies || *read < 0 ? *read : *read / SOURCE_ROWS_PER_CUSTOMER;
 }
 
 PG_FUNCTION_INFO_V1(source_support);
 
 /*
  * SQL: source_support(internal), a planner support function: estimates the
- * cost and the rows of a function that returns a row a customer of its first
- * argument, a source. Calling it also loads the library, and so
- * core/stream.c, before plans are made.
+ * cost and the rows of a function of a source, see source_estimate_call().
+ * Calling it also loads the library, and so core/stream.c, before plans are
+ * made.
  */
 Datum
 source_support(PG_FUNCTION_ARGS)
 {
 	Node *request = (Node *) PG_GETARG_POINTER(0);
 	double rows;
+	double read;
 
 	if (IsA(request, SupportRequestRows))
 	{
-		rows = source_estimate_call(((SupportRequestRows *) request)->node);
+		rows = source_estimate_call(((SupportRequestRows *) request)->node,
+									&read);
 		if (rows < 0)
 			PG_RETURN_POINTER(NULL);
-		((SupportRequestRows *) request)->rows =
-			clamp_row_est(rows / SOURCE_ROWS_PER_CUSTOMER);
+		((SupportRequestRows *) request)->rows = clamp_row_est(rows);
 		PG_RETURN_POINTER(request);
 	}
 	if (IsA(request, SupportRequestCost))
 	{
-		rows = source_estimate_call(((SupportRequestCost *) request)->node);
+		rows = source_estimate_call(((SupportRequestCost *) request)->node,
+									&read);
 		if (rows < 0)
 			PG_RETURN_POINTER(NULL);
 		/* Reading, and a handful of steps a row. */
 		((SupportRequestCost *) request)->startup =
-			rows * (cpu_tuple_cost + 4 * cpu_operator_cost);
+			read * (cpu_tuple_cost + 4 * cpu_operator_cost);
 		((SupportRequestCost *) request)->per_tuple = cpu_operator_cost;
 		PG_RETURN_POINTER(request);
 	}
