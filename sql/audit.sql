@@ -153,6 +153,10 @@ CREATE FUNCTION @extschema@.access_functions()
                 OR starts_with(p.proname, 'demo_') AND p.provolatile = 'v'
                 THEN 'owner'
             WHEN p.prokind = 'a' OR p.provolatile = 'i' THEN 'public'
+            -- Kernels that are stable because texts of some types of columns are.
+            WHEN p.proname IN ('model_score', 'model_predict', 'model_scores')
+                AND p.prolang = (SELECT l.oid FROM pg_language l WHERE l.lanname = 'c')
+                THEN 'public'
             WHEN p.proname IN (
                 'setting_set', 'jobs_schedule', 'jobs_unschedule',
                 'job_execute', 'job_prune', 'customer_erase', 'model_import')

@@ -6,13 +6,13 @@ CREATE FUNCTION @extschema@.model_in(cstring) RETURNS @extschema@.model
 LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
 AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION @extschema@.model_in(cstring) IS
-'Input of type model: the binary form in base64, checked as by model_recv.';
+'Input of type model: the binary form in base64, checked as by model_recv; a summary may stand before it, as model_out writes it, which must be right. Errors: 22P02, 22P03.';
 
 CREATE FUNCTION @extschema@.model_out(@extschema@.model) RETURNS cstring
 LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
 AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION @extschema@.model_out(@extschema@.model) IS
-'Output of type model: the binary form in base64; model_summary() tells what it is.';
+'Output of type model: a summary (element, function, numbers of inputs, outputs and nodes of trees), then the binary form in base64.';
 
 CREATE FUNCTION @extschema@.model_recv(internal) RETURNS @extschema@.model
 LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
@@ -58,7 +58,7 @@ COMMENT ON FUNCTION @extschema@.model_hash(@extschema@.model) IS
 
 CREATE FUNCTION @extschema@.model_score(model @extschema@.model, inputs record, label text DEFAULT NULL)
 RETURNS float8
-LANGUAGE C IMMUTABLE PARALLEL SAFE COST 100
+LANGUAGE C STABLE PARALLEL SAFE COST 100
 AS 'MODULE_PATHNAME', 'model_score_record';
 COMMENT ON FUNCTION @extschema@.model_score(@extschema@.model, record, text) IS
 'The number that a model gives for a row: the predicted value of a regression, the probability of a class. Inputs are columns of their name (exactly, else in any case); a NULL is a missing value. label: the class; by default, of two, the greater number or true, else the later in the order of the target''s values. NULL when the model or the row is NULL or the model predicts nothing. Errors: 42703 a column is missing, 22023 the model gives no number or has no such class.';
@@ -71,7 +71,7 @@ COMMENT ON FUNCTION @extschema@.model_score(@extschema@.model, jsonb, text) IS
 'As model_score(model, record, text) for an object with a key for each input; null and an absent key are missing values. A literal needs ::jsonb.';
 
 CREATE FUNCTION @extschema@.model_predict(model @extschema@.model, inputs record) RETURNS jsonb
-LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 200
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 200
 AS 'MODULE_PATHNAME', 'model_predict_record';
 COMMENT ON FUNCTION @extschema@.model_predict(@extschema@.model, record) IS
 'All that a model gives for a row: an object with the target (_target if it has no name) and every field of its Output; what is missing is null, infinite numbers are texts. NULL gives NULL. Errors: 42703 a column is missing.';
@@ -85,7 +85,7 @@ COMMENT ON FUNCTION @extschema@.model_predict(@extschema@.model, jsonb) IS
 CREATE FUNCTION @extschema@.model_scores(model @extschema@.model, inputs record,
     OUT label text, OUT probability float8)
 RETURNS SETOF record
-LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 200 ROWS 3
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 200 ROWS 3
 AS 'MODULE_PATHNAME', 'model_scores_record';
 COMMENT ON FUNCTION @extschema@.model_scores(@extschema@.model, record) IS
 'The probability of each class for a row, in the order of the model. No rows for NULL. Errors: 42703 a column is missing, 22023 the model has no probabilities of classes.';

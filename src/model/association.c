@@ -10,9 +10,6 @@
 #include "model/association.h"
 #include "model/expression.h"
 
-/* Between the elements of a text that is a list. */
-#define LIST_SEPARATOR '\x1F'
-
 static const char *const feature_words =
 	"antecedent|consequent|rule|ruleId|confidence|support|lift|leverage|"
 	"affinity";
@@ -133,10 +130,9 @@ static void
 association_sets(Association *a)
 {
 	XmlNode *node = xml_child(a->node, "Itemset");
-	uint32 most = 64;
+	uint32 most = 0;
 
 	id_sort(a->node, a->items, a->nitems, sizeof(Item));
-	a->members = palloc(most * sizeof(uint32));
 	a->sets =
 		palloc(mul_size(xml_children(a->node, "Itemset"), sizeof(Itemset)));
 	for (; node != NULL; node = xml_next(node, "Itemset"))
@@ -153,12 +149,8 @@ association_sets(Association *a)
 			Item *item =
 				id_find(ref, "itemRef", a->items, a->nitems, sizeof(Item));
 
-			if (a->nmembers == most)
-			{
-				most *= 2;
-				a->members =
-					repalloc(a->members, mul_size(most, sizeof(uint32)));
-			}
+			a->members = builder_grow(a->members, a->nmembers, 1, &most,
+									  sizeof(uint32));
 			a->members[a->nmembers++] = item->number;
 			set->n++;
 		}
@@ -379,7 +371,7 @@ rule_feature(const Association *a, const AssociationRule *rule,
 		set_append(a,
 				   feature == RULE_ANTECEDENT ? rule->antecedent
 											  : rule->consequent,
-				   LIST_SEPARATOR, &text);
+				   MODEL_LIST_SEPARATOR, &text);
 	code = builder_text(a->c, text.data);
 	pfree(text.data);
 	return code;
@@ -494,8 +486,7 @@ association_is_list(XmlNode *output)
 
 /* Compiles an output field that asks of rules. */
 static uint32
-association_output(Compiler *c, Scope *scope, void *arg, XmlNode *output,
-				   FieldType *type)
+association_output(void *arg, XmlNode *output, FieldType *type)
 {
 	Association *a = arg;
 	int feature = association_feature(output);

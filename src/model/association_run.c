@@ -42,7 +42,7 @@ items_row(const Run *run, const uint32 *args, double *row)
 		return false;
 	while (text < end)
 	{
-		const char *next = memchr(text, '\x1F', end - text);
+		const char *next = memchr(text, MODEL_LIST_SEPARATOR, end - text);
 
 		CHECK_FOR_INTERRUPTS();
 		if (next == NULL)
@@ -148,7 +148,7 @@ rules_list(const Run *run, const uint32 *args, const uint32 *rule,
 			continue;
 		left--;
 		if (!first)
-			appendStringInfoChar(&list, '\x1F');
+			appendStringInfoChar(&list, MODEL_LIST_SEPARATOR);
 		first = false;
 		text = run_text_get(run, run->num[rule[4]], &size);
 		if (text != NULL)

@@ -178,7 +178,7 @@ typedef struct BayesBuilder
 static int
 bayes_label(BayesBuilder *b, XmlNode *node)
 {
-	double label = label_parse(b->c, b->scope, node, xml_need(node, "value"));
+	double label = scope_label(b->c, b->scope, node, xml_need(node, "value"));
 
 	for (int i = 0; i < b->result->nlabels; i++)
 		if (b->result->labels[i] == label)
@@ -235,12 +235,8 @@ bayes_logarithms(const BayesBuilder *b, double *table, int n)
 static void
 bayes_input_add(BayesBuilder *b, const uint32 *words)
 {
-	if (b->ninputs == b->maxinputs)
-	{
-		b->maxinputs *= 2;
-		b->inputs =
-			repalloc(b->inputs, mul_size(b->maxinputs, 7 * sizeof(uint32)));
-	}
+	b->inputs = builder_grow(b->inputs, b->ninputs, 1, &b->maxinputs,
+							 7 * sizeof(uint32));
 	memcpy(b->inputs + 7 * (Size) b->ninputs++, words, 7 * sizeof(uint32));
 }
 
@@ -328,7 +324,7 @@ bayes_derived(BayesBuilder *b, XmlNode *node)
 		xml_unsupported(expression == NULL ? node : expression, NULL, NULL);
 	xml_attr(node, "name");
 	value = expression_compile(b->c, b->scope, expression);
-	return expression_cast(b->c, node, value, type_parse(node, value.type));
+	return expression_cast(b->c, value, type_parse(node, value.type));
 }
 
 /* Compiles an input. */
@@ -396,7 +392,7 @@ bayes_output(BayesBuilder *b)
 	b->result->nlabels = n;
 	for (int i = 0; node != NULL; node = xml_next(node, "TargetValueCount"))
 		b->result->labels[i++] =
-			label_parse(b->c, b->scope, node, xml_need(node, "value"));
+			scope_label(b->c, b->scope, node, xml_need(node, "value"));
 	bayes_counts(b, list, priors);
 	for (int i = 0; i < n; i++)
 	{
@@ -442,14 +438,13 @@ bayes_write(BayesBuilder *b, uint32 priors)
 void
 model_compile_bayes(Compiler *c, Scope *scope, XmlNode *node, Result *result)
 {
-	BayesBuilder b = {c, scope, node, result, .maxinputs = 16};
+	BayesBuilder b = {c, scope, node, result};
 	XmlNode *list = xml_need_child(node, "BayesInputs");
 	uint32 priors;
 
 	if (!scope->classifies)
 		xml_unsupported(node, "functionName", xml_attr(node, "functionName"));
 	b.threshold = xml_need_number(node, "threshold");
-	b.inputs = palloc(b.maxinputs * 7 * sizeof(uint32));
 	priors = bayes_output(&b);
 	for (XmlNode *input = xml_child(list, "BayesInput"); input != NULL;
 		 input = xml_next(input, "BayesInput"))

@@ -15,8 +15,8 @@
 #include "utils/lsyscache.h"
 #include "utils/timestamp.h"
 
-/* Between the values of a list that is one text. */
-#define BIND_LIST_SEPARATOR '\x1F'
+/* Most columns that an error names. */
+#define BIND_MAX_LISTED 20
 
 /* Most decimals of a numeric that is divided rather than parsed. */
 #define BIND_MAX_SCALE 15
@@ -48,6 +48,8 @@ bind_kind(Oid type)
 		case TEXTOID:
 		case VARCHAROID:
 			return BIND_TEXT;
+		case BPCHAROID:
+			return BIND_CHAR;
 		case DATEOID:
 			return BIND_DATE;
 		case TIMEOID:
@@ -79,11 +81,36 @@ bind_column(TupleDesc desc, const char *name, int next)
 			continue;
 		if (strcmp(NameStr(attr->attname), name) == 0)
 			return attno;
-		if (pg_strcasecmp(NameStr(attr->attname), name) == 0 &&
-			(found < 0 || attno < found))
-			found = attno;
+		if (pg_strcasecmp(NameStr(attr->attname), name) != 0)
+			continue;
+		if (found >= 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_AMBIGUOUS_COLUMN),
+					 errmsg("row has several columns for input \"%s\"", name),
+					 errdetail("They differ only in case."),
+					 errhint("Give one of them the very name.")));
+		found = attno;
 	}
 	return found;
+}
+
+/* The names of the first columns of a row, for an error. */
+static char *
+bind_list_columns(TupleDesc desc)
+{
+	StringInfoData list;
+	int n = 0;
+
+	initStringInfo(&list);
+	for (int i = 0; i < desc->natts && n < BIND_MAX_LISTED; i++)
+		if (!TupleDescAttr(desc, i)->attisdropped)
+			appendStringInfo(&list, "%s\"%s\"", n++ > 0 ? ", " : "",
+							 NameStr(TupleDescAttr(desc, i)->attname));
+	if (n == 0)
+		appendStringInfoString(&list, "no columns");
+	else if (n == BIND_MAX_LISTED)
+		appendStringInfoString(&list, " and maybe more");
+	return list.data;
 }
 
 /* Finds the column of an input. */
@@ -91,23 +118,27 @@ static void
 bind_input(const Model *model, const ModelInput *input, TupleDesc desc,
 		   BindInput *bind, int next)
 {
-	Size size;
-	const char *text = model_text(model, input->name, &size);
-	char *name = pg_any_to_server(pnstrdup(text, size), (int) size, PG_UTF8);
+	char *name = model_name(model, input->name);
 	Oid type;
 	bool varlena;
 
 	bind->kind = BIND_NONE;
+	/* No column has a longer name: PostgreSQL cuts them. */
+	if (strlen(name) >= NAMEDATALEN)
+		name[pg_mbcliplen(name, (int) strlen(name), NAMEDATALEN - 1)] = '\0';
 	bind->attno = bind_column(desc, name, next);
 	if (bind->attno < 0)
 	{
 		if (input->flags & MODEL_INPUT_LABEL)
 			return;
-		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_COLUMN),
-						errmsg("row has no column \"%s\"", name),
-						errdetail("The model has an input of this name."),
-						errhint("A column that is NULL is a missing value; "
-								"rename or add the column.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_COLUMN),
+				 errmsg("row has no column \"%s\"", name),
+				 errdetail("The model has an input of this name; the row "
+						   "has %s.",
+						   bind_list_columns(desc)),
+				 errhint("A column that is NULL is a missing value; "
+						 "rename or add the column.")));
 	}
 	type = TupleDescAttr(desc, bind->attno)->atttypid;
 	bind->kind = bind_kind(type);
@@ -165,7 +196,7 @@ bind_text(Run *run, const ModelInput *input, const char *text, Size size)
 }
 
 /* As bind_text(), of a text in the encoding of the database. */
-static double
+double
 bind_server_text(Run *run, const ModelInput *input, const char *text,
 				 Size size)
 {
@@ -186,6 +217,7 @@ static double
 bind_number(Run *run, const ModelInput *input, double value, ValueType type)
 {
 	char buffer[VALUE_FORMAT_SIZE];
+	int size;
 
 	switch ((ValueType) input->type)
 	{
@@ -197,7 +229,7 @@ bind_number(Run *run, const ModelInput *input, double value, ValueType type)
 		case VALUE_DAYS_SINCE:
 		case VALUE_SECONDS_SINCE:
 		case VALUE_SECONDS:
-			if (isnan(value) || value == floor(value))
+			if (isnan(value) || (value == floor(value) && !isinf(value)))
 				return value;
 			break;
 		case VALUE_BOOLEAN:
@@ -209,10 +241,10 @@ bind_number(Run *run, const ModelInput *input, double value, ValueType type)
 	}
 	if (isnan(value))
 		return value;
-	value_format(buffer, type, 0, value);
+	size = value_format(buffer, type, value);
 	if (input->type == VALUE_TEXT)
-		return run_text(run, buffer, strlen(buffer));
-	return bind_incompatible(run, buffer, strlen(buffer));
+		return run_text(run, buffer, size);
+	return bind_incompatible(run, buffer, size);
 }
 
 /* The number nearest to a numeric. */
@@ -272,7 +304,7 @@ bind_list(Run *run, const ModelInput *input, const BindInput *bind,
 		if (isnull)
 			continue;
 		if (list.len > 0)
-			appendStringInfoChar(&list, BIND_LIST_SEPARATOR);
+			appendStringInfoChar(&list, MODEL_LIST_SEPARATOR);
 		appendStringInfoString(&list, OidOutputFunctionCall(typoutput, item));
 	}
 	array_free_iterator(items);
@@ -287,11 +319,14 @@ bind_time(Run *run, const ModelInput *input, ValueType type, double value)
 {
 	double cast = cast_value(type, 0, input->type, (int) input->year, value);
 	char buffer[VALUE_FORMAT_SIZE];
+	int size;
 
 	if (!isnan(cast))
 		return cast;
-	value_format(buffer, type, 0, value);
-	return bind_text(run, input, buffer, strlen(buffer));
+	size = value_format(buffer, type, value);
+	if (size == 0)
+		return bind_incompatible(run, "", 0);
+	return bind_text(run, input, buffer, size);
 }
 
 /* A value of a type of which only the text counts. */
@@ -319,6 +354,17 @@ bind_varlena(Run *run, const ModelInput *input, Datum datum)
 	return value;
 }
 
+/* A text of a column that is filled up with blanks. */
+static double
+bind_char(Run *run, const ModelInput *input, Datum datum)
+{
+	struct varlena *text = PG_DETOAST_DATUM_PACKED(datum);
+
+	return bind_server_text(
+		run, input, VARDATA_ANY(text),
+		bpchartruelen(VARDATA_ANY(text), VARSIZE_ANY_EXHDR(text)));
+}
+
 /* A value of a column that is not a usual number. */
 static double
 bind_other(Run *run, const ModelInput *input, const BindInput *bind,
@@ -335,6 +381,8 @@ bind_other(Run *run, const ModelInput *input, const BindInput *bind,
 			return bind_number(run, input, DatumGetBool(datum), VALUE_INTEGER);
 		case BIND_TEXT:
 			return bind_varlena(run, input, datum);
+		case BIND_CHAR:
+			return bind_char(run, input, datum);
 		case BIND_DATE:
 			if (DATE_NOT_FINITE(DatumGetDateADT(datum)))
 				return bind_incompatible(run, "infinity", 8);
@@ -418,7 +466,7 @@ bind_json_item(StringInfo list, const JsonbValue *item)
 		item->type != jbvBool)
 		return;
 	if (list->len > 0)
-		appendStringInfoChar(list, BIND_LIST_SEPARATOR);
+		appendStringInfoChar(list, MODEL_LIST_SEPARATOR);
 	if (item->type == jbvString)
 		appendBinaryStringInfo(list, item->val.string.val,
 							   item->val.string.len);
@@ -471,6 +519,29 @@ bind_json_value(Run *run, const ModelInput *input, JsonbValue *value)
 }
 
 /*
+ * The value of a JSON object for an input, NULL if there is none. An object
+ * that was made of a row has keys that are cut as names of columns are.
+ */
+static JsonbValue *
+bind_json_find(const Run *run, const ModelInput *input, Jsonb *json,
+			   JsonbValue *found)
+{
+	Size size;
+	const char *name = model_text(run->model, input->name, &size);
+	char *key = pg_any_to_server(name, (int) size, PG_UTF8);
+	JsonbValue *value;
+
+	if (key != name)
+		size = strlen(key);
+	value = getKeyJsonValueFromContainer(&json->root, key, (int) size, found);
+	if (value != NULL || size < NAMEDATALEN)
+		return value;
+	return getKeyJsonValueFromContainer(
+		&json->root, key, pg_mbcliplen(key, (int) size, NAMEDATALEN - 1),
+		found);
+}
+
+/*
  * Puts the values of a JSON object into the slots of the inputs. A key that
  * is not there is a missing value, as null is.
  */
@@ -484,13 +555,8 @@ bind_json(Run *run, const ModelRoot *root, double *row, Jsonb *json)
 	for (uint32 i = 0; i < root->ninputs; i++)
 	{
 		const ModelInput *input = &root->inputs[i];
-		Size size;
-		const char *name = model_text(run->model, input->name, &size);
-		char *key = pg_any_to_server(name, (int) size, PG_UTF8);
 		JsonbValue found;
-		JsonbValue *value = getKeyJsonValueFromContainer(
-			&json->root, key, key == name ? (int) size : (int) strlen(key),
-			&found);
+		JsonbValue *value = bind_json_find(run, input, json, &found);
 
 		row[input->slot] =
 			value == NULL ? NAN : bind_json_value(run, input, value);
@@ -499,7 +565,7 @@ bind_json(Run *run, const ModelRoot *root, double *row, Jsonb *json)
 
 /* A value as text, as it is compared and shown. */
 char *
-bind_value_text(const Run *run, ValueType type, int year, double value)
+bind_value_text(const Run *run, ValueType type, double value)
 {
 	char buffer[VALUE_FORMAT_SIZE];
 	const char *text;
@@ -510,13 +576,9 @@ bind_value_text(const Run *run, ValueType type, int year, double value)
 	if (type == VALUE_TEXT)
 	{
 		text = run_text_get(run, value, &size);
-		if (text == NULL)
-			return NULL;
-		text = pnstrdup(text, size);
-		return pg_any_to_server(text, (int) size, PG_UTF8);
+		return text == NULL ? NULL : model_server_text(text, size);
 	}
-	value_format(buffer, type, year, value);
-	return pstrdup(buffer);
+	return value_format(buffer, type, value) == 0 ? NULL : pstrdup(buffer);
 }
 
 /* A number as JSON: the fewest digits that tell it. */
@@ -569,7 +631,7 @@ json_value(const Run *run, const ModelOutput *output, double value,
 		default:
 			break;
 	}
-	text = bind_value_text(run, output->type, output->year, value);
+	text = bind_value_text(run, output->type, value);
 	if (text == NULL)
 		return;
 	json->type = jbvString;
@@ -586,7 +648,7 @@ json_list(JsonbParseState **state, char *text)
 	pushJsonbValue(state, WJB_BEGIN_ARRAY, NULL);
 	while (at != NULL && *at != '\0')
 	{
-		char *end = strchr(at, BIND_LIST_SEPARATOR);
+		char *end = strchr(at, MODEL_LIST_SEPARATOR);
 		JsonbValue item;
 
 		item.type = jbvString;
@@ -604,9 +666,7 @@ static void
 json_output(const Run *run, const ModelOutput *output, double value,
 			JsonbParseState **state)
 {
-	Size size;
-	const char *name = model_text(run->model, output->name, &size);
-	char *key = pg_any_to_server(pnstrdup(name, size), (int) size, PG_UTF8);
+	char *key = model_name(run->model, output->name);
 	JsonbValue json;
 
 	json.type = jbvString;

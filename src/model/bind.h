@@ -21,6 +21,7 @@ typedef enum BindKind
 	BIND_NUMERIC,
 	BIND_BOOL,
 	BIND_TEXT,
+	BIND_CHAR, /* character(n) */
 	BIND_DATE,
 	BIND_TIME,
 	BIND_TIMESTAMP,
@@ -44,8 +45,9 @@ extern void bind_json(Run *run, const ModelRoot *root, double *row,
 					  Jsonb *json);
 extern double bind_text(Run *run, const ModelInput *input, const char *text,
 						Size size);
+extern double bind_server_text(Run *run, const ModelInput *input,
+							   const char *text, Size size);
 extern Jsonb *bind_results(const Run *run, const ModelRoot *root, int row);
-extern char *bind_value_text(const Run *run, ValueType type, int year,
-							 double value);
+extern char *bind_value_text(const Run *run, ValueType type, double value);
 
 #endif /* IAROS_MODEL_BIND_H */

@@ -44,7 +44,7 @@ typedef struct TextTable
 } TextTable;
 
 /* Makes room for more elements; returns the array, maybe elsewhere. */
-static void *
+void *
 builder_grow(void *array, uint32 n, uint32 more, uint32 *size, Size element)
 {
 	Size want = add_size(n, more);
@@ -57,7 +57,7 @@ builder_grow(void *array, uint32 n, uint32 more, uint32 *size, Size element)
 				 errmsg("compiled model is too large"),
 				 errdetail("A part of it would have %zu elements.", want)));
 	want = Max(want, (Size) *size * 2);
-	want = Max(want, 256);
+	want = Max(want, 16);
 	want = Min(want, MaxAllocSize / element);
 	*size = (uint32) want;
 	return array == NULL ? palloc(want * element)

@@ -37,7 +37,7 @@ call_check_arity(const Call *call, int min, int max)
 static uint32
 call_truth(Compiler *c, const Call *call, int i)
 {
-	return expression_cast(c, call->nodes[i], call->args[i], type_boolean).at;
+	return expression_cast(c, call->args[i], type_boolean).at;
 }
 
 /* if: the branch that is not taken is not evaluated. */
@@ -59,9 +59,9 @@ call_if(Compiler *c, Scope *scope, Call *call, int arg)
 			type = args[2].type;
 		else if (!args[2].constant || !isnan(args[2].value))
 			type = type_common(type, args[2].type);
-		no = expression_cast(c, call->nodes[2], args[2], type).at;
+		no = expression_cast(c, args[2], type).at;
 	}
-	yes = expression_cast(c, call->nodes[1], args[1], type).at;
+	yes = expression_cast(c, args[1], type).at;
 	test = call_truth(c, call, 0);
 	return operand_make(choose_emit(c, test, yes, no), type);
 }
@@ -128,7 +128,7 @@ call_right(Compiler *c, const Call *call, FieldType left, int i)
 	/* A whole number can be compared with a text that is no whole number. */
 	if (left.type == VALUE_INTEGER)
 		left = type_double;
-	return expression_cast(c, call->nodes[i], right, left);
+	return expression_cast(c, right, left);
 }
 
 /* equal to greaterOrEqual: arg is the kind of comparison. */
@@ -292,28 +292,17 @@ call_definition(Compiler *c, const char *function)
 	return NULL;
 }
 
-/* The element after this one, in the order of the document, below root. */
-static const XmlNode *
-call_walk(const XmlNode *root, const XmlNode *node)
-{
-	if (node->child != NULL)
-		return node->child;
-	while (node != root && node->next == NULL)
-		node = node->parent;
-	return node == root ? NULL : node->next;
-}
-
 /* Refuses a function that calls itself, and too many calls. */
 static void
 call_check_body(Compiler *c, Scope *scope, const Call *call,
-				const XmlNode *definition)
+				XmlNode *definition)
 {
 	for (; xml_named(scope->node, "DefineFunction"); scope = scope->parent)
 		if (scope->node == definition)
 			xml_fail(call->node, ERRCODE_INVALID_PARAMETER_VALUE,
 					 "function \"%s\" calls itself", call->function);
-	for (const XmlNode *node = definition; node != NULL;
-		 node = call_walk(definition, node))
+	for (XmlNode *node = definition; node != NULL;
+		 node = xml_walk(definition, node, true))
 		c->expanded++;
 	if (c->expanded > CALL_MAX_EXPANDED)
 		xml_fail(call->node, ERRCODE_PROGRAM_LIMIT_EXCEEDED,
@@ -323,12 +312,12 @@ call_check_body(Compiler *c, Scope *scope, const Call *call,
 
 /* How often the body of a function names a parameter. */
 static int
-call_uses(const XmlNode *definition, const char *name)
+call_uses(XmlNode *definition, const char *name)
 {
 	int uses = 0;
 
-	for (const XmlNode *node = definition; node != NULL;
-		 node = call_walk(definition, node))
+	for (XmlNode *node = definition; node != NULL;
+		 node = xml_walk(definition, node, true))
 		for (int i = 0; i < node->nattrs; i++)
 			if ((strcmp(node->attrs[i].name, "field") == 0 ||
 				 strcmp(node->attrs[i].name, "textField") == 0) &&
@@ -356,7 +345,7 @@ call_bind(Compiler *c, Scope *scope, const Call *call, XmlNode *definition)
 		if (i == call->n)
 			call_check_arity(call, i + 1, PG_INT32_MAX);
 		value = call->args[i++];
-		value = expression_cast(c, node, value, type_parse(node, value.type));
+		value = expression_cast(c, value, type_parse(node, value.type));
 		parameter->name = xml_need(node, "name");
 		parameter->value = call_uses(definition, parameter->name) > 1
 							   ? operand_cheap(c, scope, value)
@@ -386,10 +375,9 @@ call_body(Compiler *c, Scope *scope, const Call *call, XmlNode *definition)
 	body->parameters = call_bind(c, scope, call, definition);
 	value = expression_compile(c, body, child);
 	/* What ran in the body runs in the model. */
-	for (int i = 0; i < body->nsteps; i++)
+	for (uint32 i = 0; i < body->nsteps; i++)
 		scope_step(expression_model(scope), body->steps[i]);
-	return expression_cast(c, definition, value,
-						   type_parse(definition, value.type));
+	return expression_cast(c, value, type_parse(definition, value.type));
 }
 
 /* Calls the function by its name. */
@@ -443,7 +431,7 @@ call_map_missing(Compiler *c, const Call *call, Operand value,
 	pfree(operands);
 	if (!value_try(c, text, value.type, &number))
 	{
-		value = expression_cast(c, call->node, value, type_text);
+		value = expression_cast(c, value, type_text);
 		number = value_parse(c, call->node, text, type_text);
 	}
 	return operand_make(

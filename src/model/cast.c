@@ -8,18 +8,11 @@
 #include "model/expression.h"
 #include "utils/datetime.h"
 
-/* Years that types can count from. */
-#define CAST_MAX_YEAR 9999
+/* Room for a number, a date, or a time: two of them fit VALUE_FORMAT_SIZE. */
+#define CAST_PIECE 32
 
 /* The longest text that can be a value of another type. */
 #define CAST_MAX_TEXT 128
-
-/* Days from 1970-01-01 to January 1 of a year. */
-static double
-cast_epoch(int year)
-{
-	return date2j(year, 1, 1) - UNIX_EPOCH_JDATE;
-}
 
 /*
  * Writes digits as Java does: 1.0, 0.001, 1.0E7, 1.2345E-5. The point stands
@@ -33,7 +26,7 @@ format_digits(char *buffer, const char *digits, int ndigits, int exponent)
 	if (exponent >= -3 && exponent < 7)
 	{
 		if (exponent < 0)
-			out += sprintf(out, "0.%.*s", -1 - exponent, "00");
+			out += snprintf(out, CAST_PIECE, "0.%.*s", -1 - exponent, "00");
 		for (int i = 0; i < Max(ndigits, exponent + 2); i++)
 		{
 			*out++ = i < ndigits ? digits[i] : '0';
@@ -45,8 +38,9 @@ format_digits(char *buffer, const char *digits, int ndigits, int exponent)
 		*out = '\0';
 	}
 	else
-		out += sprintf(out, "%c.%.*sE%d", digits[0], Max(ndigits - 1, 1),
-					   ndigits > 1 ? digits + 1 : "0", exponent);
+		out += snprintf(out, CAST_PIECE, "%c.%.*sE%d", digits[0],
+						Max(ndigits - 1, 1), ndigits > 1 ? digits + 1 : "0",
+						exponent);
 	return (int) (out - buffer);
 }
 
@@ -63,7 +57,8 @@ format_real(char *buffer, double value, bool single)
 	char *at = shortest;
 
 	if (isinf(value))
-		return sprintf(buffer, value < 0 ? "-Infinity" : "Infinity");
+		return snprintf(buffer, CAST_PIECE,
+						value < 0 ? "-Infinity" : "Infinity");
 	if (single)
 		float_to_shortest_decimal_buf((float) value, shortest);
 	else
@@ -79,7 +74,7 @@ format_real(char *buffer, double value, bool single)
 	}
 	exponent = (point < 0 ? ndigits : point) - 1;
 	if (*at == 'e')
-		exponent += atoi(at + 1);
+		exponent += (int) strtol(at + 1, NULL, 10);
 	/* Zeros in front only move the point, zeros behind mean nothing. */
 	at = digits;
 	while (ndigits > 1 && *at == '0')
@@ -107,7 +102,7 @@ format_date(char *buffer, double days)
 	if (!(fabs(days) < 1e8))
 		return 0;
 	j2date((int) days + UNIX_EPOCH_JDATE, &year, &month, &day);
-	return sprintf(buffer, "%04d-%02d-%02d", year, month, day);
+	return snprintf(buffer, CAST_PIECE, "%04d-%02d-%02d", year, month, day);
 }
 
 /* Writes seconds of a day as a time. */
@@ -119,16 +114,17 @@ format_time(char *buffer, double seconds)
 	if (!(fabs(seconds) < 1e9))
 		return 0;
 	second = (int) seconds;
-	return sprintf(buffer, "%02d:%02d:%02d", second / SECS_PER_HOUR,
-				   second / SECS_PER_MINUTE % 60, second % 60);
+	return snprintf(buffer, CAST_PIECE, "%02d:%02d:%02d",
+					second / SECS_PER_HOUR, second / SECS_PER_MINUTE % 60,
+					second % 60);
 }
 
 /*
  * Writes a value that is not text and not missing, as Java prints numbers;
- * returns the length, 0 if there is no such date.
+ * returns the length, 0 if there is no such date: then nothing is written.
  */
 int
-value_format(char *buffer, ValueType type, int year, double value)
+value_format(char *buffer, ValueType type, double value)
 {
 	double days = floor(value / SECS_PER_DAY);
 	int size;
@@ -139,7 +135,8 @@ value_format(char *buffer, ValueType type, int year, double value)
 		case VALUE_FLOAT:
 			return format_real(buffer, value, type == VALUE_FLOAT);
 		case VALUE_BOOLEAN:
-			return sprintf(buffer, "%s", value != 0 ? "true" : "false");
+			return snprintf(buffer, CAST_PIECE, "%s",
+							value != 0 ? "true" : "false");
 		case VALUE_DATE:
 			return format_date(buffer, value);
 		case VALUE_TIME:
@@ -153,7 +150,8 @@ value_format(char *buffer, ValueType type, int year, double value)
 				   format_time(buffer + size, value - days * SECS_PER_DAY);
 		default:
 			if (fabs(value) < 1e18)
-				return sprintf(buffer, INT64_FORMAT, (int64) value);
+				return snprintf(buffer, CAST_PIECE, INT64_FORMAT,
+								(int64) value);
 			return format_real(buffer, value, false);
 	}
 }
@@ -169,9 +167,9 @@ cast_to_days(ValueType from, int year, double value)
 		case VALUE_TIMESTAMP:
 			return floor(value / SECS_PER_DAY);
 		case VALUE_DAYS_SINCE:
-			return value + cast_epoch(year);
+			return value + value_epoch(year);
 		case VALUE_SECONDS_SINCE:
-			return floor(value / SECS_PER_DAY) + cast_epoch(year);
+			return floor(value / SECS_PER_DAY) + value_epoch(year);
 		default:
 			return NAN;
 	}
@@ -186,7 +184,7 @@ cast_to_seconds(ValueType from, int year, double value)
 		case VALUE_TIMESTAMP:
 			return value;
 		case VALUE_SECONDS_SINCE:
-			return value + cast_epoch(year) * SECS_PER_DAY;
+			return value + value_epoch(year) * SECS_PER_DAY;
 		default:
 			return cast_to_days(from, year, value) * SECS_PER_DAY;
 	}
@@ -248,11 +246,11 @@ cast_value(ValueType from, int from_year, ValueType to, int to_year,
 		case VALUE_DAYS_SINCE:
 			return number ? floor(value)
 						  : cast_to_days(from, from_year, value) -
-								cast_epoch(to_year);
+								value_epoch(to_year);
 		case VALUE_SECONDS_SINCE:
 			return number ? floor(value)
 						  : cast_to_seconds(from, from_year, value) -
-								cast_epoch(to_year) * SECS_PER_DAY;
+								value_epoch(to_year) * SECS_PER_DAY;
 		case VALUE_SECONDS:
 			return number ? floor(value) : cast_to_time(from, value);
 		case VALUE_TEXT:
@@ -279,10 +277,10 @@ cast_from_text(const Run *run, double code, ValueType type, int year)
 
 /* The text that a value is written as. */
 static double
-cast_to_text(const Run *run, ValueType type, int year, double value)
+cast_to_text(const Run *run, ValueType type, double value)
 {
 	char buffer[VALUE_FORMAT_SIZE];
-	int size = value_format(buffer, type, year, value);
+	int size = value_format(buffer, type, value);
 
 	return size == 0 ? NAN : run_text(run, buffer, size);
 }
@@ -298,15 +296,15 @@ eval_cast(const Run *run, const uint32 *args, const double *row)
 	if (args[0] == VALUE_TEXT)
 		return cast_from_text(run, value, args[2], (int) args[3]);
 	if (args[2] == VALUE_TEXT)
-		return cast_to_text(run, args[0], (int) args[1], value);
+		return cast_to_text(run, args[0], value);
 	return cast_value(args[0], (int) args[1], args[2], (int) args[3], value);
 }
 
 static bool
 check_cast(const Model *model, const uint32 *args)
 {
-	return args[0] < VALUE_TYPES && args[1] <= CAST_MAX_YEAR &&
-		   args[2] < VALUE_TYPES && args[3] <= CAST_MAX_YEAR;
+	return args[0] < VALUE_TYPES && args[1] <= MODEL_MAX_YEAR &&
+		   args[2] < VALUE_TYPES && args[3] <= MODEL_MAX_YEAR;
 }
 
 const ModelOp model_op_cast = {"cast", "iiiix", check_cast, eval_cast, NULL};
@@ -322,8 +320,7 @@ cast_constant(Compiler *c, Operand value, FieldType type)
 	if (type.type == VALUE_TEXT)
 	{
 		char buffer[VALUE_FORMAT_SIZE];
-		int size =
-			value_format(buffer, value.type.type, value.type.year, result);
+		int size = value_format(buffer, value.type.type, result);
 
 		result = size == 0 ? NAN : builder_text(c, buffer);
 	}
@@ -349,7 +346,7 @@ cast_is_same(FieldType from, FieldType to)
 
 /* The value of an operand as one of another type. */
 Operand
-expression_cast(Compiler *c, XmlNode *node, Operand value, FieldType type)
+expression_cast(Compiler *c, Operand value, FieldType type)
 {
 	if (cast_is_same(value.type, type))
 	{

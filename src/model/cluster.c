@@ -64,7 +64,7 @@ cluster_center(Compiler *c, Clustering *model, XmlNode *node, uint32 cluster)
 	char **words;
 	int n;
 
-	words = words_parse(array, &n);
+	words = value_words(array, &n);
 	if (n != plan->nfields)
 		xml_fail(array, ERRCODE_INVALID_PARAMETER_VALUE,
 				 "cluster has %d values for %d fields", n, plan->nfields);
@@ -138,7 +138,7 @@ cluster_weights(Clustering *model, XmlNode *node)
 	if (weights == NULL)
 		return;
 	model->weights =
-		numbers_parse(xml_need_child(weights, "Array"), &model->nweights);
+		value_numbers(xml_need_child(weights, "Array"), &model->nweights);
 	if (model->nweights != model->plan.nfields)
 		xml_fail(weights, ERRCODE_INVALID_PARAMETER_VALUE,
 				 "there are %d weights for %d fields", model->nweights,
@@ -187,7 +187,7 @@ model_compile_cluster(Compiler *c, Scope *scope, XmlNode *node, Result *result)
 	cluster_fields(c, scope, &model, node);
 	cluster_weights(&model, node);
 	cluster_read(c, &model, node, result);
-	result->type = (FieldType){VALUE_TEXT, OPTYPE_CATEGORICAL, 0};
+	result->type = type_text;
 	result->value = builder_slots(c, 1);
 	result->display = builder_slots(c, 1);
 	result->affinity = builder_slots(c, model.nclusters);

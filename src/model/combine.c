@@ -4,6 +4,7 @@
  */
 #include "postgres.h"
 
+#include "miscadmin.h"
 #include <math.h>
 
 #include "model/ensemble.h"
@@ -146,23 +147,13 @@ vote_compare(const void *left, const void *right)
 	return a < b ? -1 : a > b;
 }
 
-/* Orders numbers. */
-static int
-number_compare(const void *left, const void *right)
-{
-	double a = *(const double *) left;
-	double b = *(const double *) right;
-
-	return a < b ? -1 : a > b;
-}
-
 /* The middle of numbers, which it sorts. */
 static double
 numbers_median(double *values, uint32 n)
 {
 	double low;
 
-	qsort(values, n, sizeof(double), number_compare);
+	number_sort(values, n);
 	if (n % 2 == 1)
 		return values[n / 2];
 	low = values[n / 2 - 1];
@@ -264,6 +255,7 @@ ballot_count(Ballot *ballot)
 		uint32 label = label_find(ballot, ballot->votes[i].value);
 		double weight = model_round(ballot->votes[i].weight, ballot->single);
 
+		CHECK_FOR_INTERRUPTS();
 		if (label == nlabels)
 			return 0;
 		if (isnan(ballot->sums[label]))
@@ -290,8 +282,7 @@ combine_votes(Ballot *ballot)
 
 	if (seen == 0)
 	{
-		ballot->run->invalid[(ballot->row - ballot->run->rows) /
-							 ballot->run->stride] = true;
+		run_refuse(ballot->run, ballot->row);
 		return;
 	}
 	best = (uint32) order[0];

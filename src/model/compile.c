@@ -4,7 +4,6 @@
 #include "miscadmin.h"
 #include "model/import.h"
 #include "model/layout.h"
-#include "model/treat.h"
 
 /* Most models inside each other. */
 #define COMPILE_MAX_DEPTH 64
@@ -35,7 +34,7 @@ static const ModelKind model_kinds[] = {
 };
 
 /* The compiler of an element, NULL if it is not a model that is known. */
-ModelCompile
+static ModelCompile
 compile_find(const XmlNode *node)
 {
 	for (int i = 0; i < lengthof(model_kinds); i++)
@@ -61,14 +60,8 @@ compile_model_child(XmlNode *node)
 void
 scope_step(Scope *scope, uint32 step)
 {
-	if (scope->nsteps == scope->maxsteps)
-	{
-		scope->maxsteps = Max(16, scope->maxsteps * 2);
-		scope->steps =
-			scope->steps == NULL
-				? palloc(scope->maxsteps * sizeof(uint32))
-				: repalloc(scope->steps, scope->maxsteps * sizeof(uint32));
-	}
+	scope->steps = builder_grow(scope->steps, scope->nsteps, 1,
+								&scope->maxsteps, sizeof(uint32));
 	scope->steps[scope->nsteps++] = step;
 }
 
@@ -130,26 +123,19 @@ result_best(Compiler *c, Scope *scope, Result *result, uint32 slots,
 
 /* The label that a text means, as slots of the target hold it. */
 double
-label_parse(Compiler *c, Scope *scope, XmlNode *node, const char *text)
+scope_label(Compiler *c, Scope *scope, XmlNode *node, const char *text)
 {
 	return value_parse(c, node, text, scope->predicts);
 }
 
 /* Adds an input of the whole model. */
 void
-input_add(Compiler *c, Field *field, uint32 flags)
+compile_input(Compiler *c, Field *field, uint32 flags)
 {
 	uint32 *words;
 
-	if (c->ninputs == c->maxinputs)
-	{
-		c->maxinputs = Max(64, c->maxinputs * 2);
-		c->inputs =
-			c->inputs == NULL
-				? palloc(c->maxinputs * MODEL_INPUT_WORDS * sizeof(uint32))
-				: repalloc(c->inputs,
-						   c->maxinputs * MODEL_INPUT_WORDS * sizeof(uint32));
-	}
+	c->inputs = builder_grow(c->inputs, c->ninputs, 1, &c->maxinputs,
+							 MODEL_INPUT_WORDS * sizeof(uint32));
 	words = c->inputs + MODEL_INPUT_WORDS * c->ninputs++;
 	words[0] = builder_text(c, field->name);
 	words[1] = field->slot;
@@ -168,9 +154,8 @@ scope_predicts(const Scope *scope, int function)
 		scope->parent->classifies)
 		return scope->parent->predicts;
 	if (function == MODEL_REGRESSION)
-		return (FieldType){scope->single ? VALUE_FLOAT : VALUE_DOUBLE,
-						   OPTYPE_CONTINUOUS, 0};
-	return (FieldType){VALUE_TEXT, OPTYPE_CATEGORICAL, 0};
+		return type_real(scope->single);
+	return type_text;
 }
 
 /* Begins the scope of a model: its fields and what it predicts. */
@@ -385,7 +370,7 @@ compile_root(Compiler *c, Scope *scope, uint32 step, const Result *result)
 	code_word(c, probable ? result->nlabels : 0);
 	code_word(c, probable ? compile_positive(c, scope, result) : 0);
 	code_word(c, c->ninputs);
-	for (int i = 0; i < c->ninputs * MODEL_INPUT_WORDS; i++)
+	for (uint32 i = 0; i < c->ninputs * MODEL_INPUT_WORDS; i++)
 		code_word(c, c->inputs[i]);
 	compile_outputs(c, scope, result);
 	return code_end(c);

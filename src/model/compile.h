@@ -3,7 +3,7 @@
  *
  * Each kind of model has a function model_compile_x() in a file of its own,
  * which adds steps to the scope it is given and tells in a Result where they
- * leave what they find. It knows nothing of inputs, targets and outputs.
+ * leave what they find. Inputs, Targets and Output are compiled around it.
  */
 #ifndef IAROS_MODEL_COMPILE_H
 #define IAROS_MODEL_COMPILE_H
@@ -27,6 +27,18 @@ typedef struct FieldType
 	OpType optype;
 	int year;
 } FieldType;
+
+/* operand.c: types as constants, and that of sums of so many bits. */
+extern const FieldType type_double;
+extern const FieldType type_float;
+extern const FieldType type_text;
+extern const FieldType type_boolean;
+
+static inline FieldType
+type_real(bool single)
+{
+	return single ? type_float : type_double;
+}
 
 /* What is known of a field before anybody uses it. */
 typedef enum FieldState
@@ -58,8 +70,6 @@ typedef struct FieldTable
 	uint32 nbuckets;
 	Field **buckets;
 } FieldTable;
-
-struct Compiler;
 
 /* What an expression stands for. */
 typedef struct Operand
@@ -98,8 +108,8 @@ typedef struct Scope
 	FieldType predicts; /* type of the target, or what stands for it */
 	Field *outputs;     /* fields of its Output, by next */
 	struct SegmentResult *segments; /* of a MiningModel */
-	int nsteps;
-	int maxsteps;
+	uint32 nsteps;
+	uint32 maxsteps;
 	uint32 *steps;
 } Scope;
 
@@ -132,9 +142,8 @@ typedef struct Result
 	bool passed;    /* it is a segment's: own Targets do not change it */
 	uint32 nothing; /* slot: missing where no segment passed anything */
 	bool list;      /* value is a text: a list of what segments found */
-	/* Other outputs (ruleValue, standardError …): the slot, or MODEL_NONE. */
-	uint32 (*feature)(struct Compiler *c, Scope *scope, void *arg,
-					  XmlNode *output, FieldType *type);
+	/* Other outputs (ruleValue, support …): the record of an expression. */
+	uint32 (*feature)(void *arg, XmlNode *output, FieldType *type);
 	void *feature_arg;
 } Result;
 
@@ -154,8 +163,8 @@ typedef struct Compiler
 	FieldTable dictionary;
 	XmlNode *transformations; /* TransformationDictionary or NULL */
 	Scope *top;
-	int ninputs;
-	int maxinputs;
+	uint32 ninputs;
+	uint32 maxinputs;
 	uint32 *inputs; /* words of ModelInput each, see layout.h */
 	uint32 nslots;
 	int depth;    /* of models and expressions inside each other */
@@ -174,6 +183,8 @@ typedef void (*ModelCompile)(Compiler *c, Scope *scope, XmlNode *node,
 
 /* builder.c: writing records. Operands of a record are complete before it. */
 extern void builder_init(Compiler *c);
+extern void *builder_grow(void *array, uint32 n, uint32 more, uint32 *size,
+						  Size element);
 extern void code_begin(Compiler *c, ModelOpCode op);
 extern void code_word(Compiler *c, uint32 word);
 extern void code_num(Compiler *c, double value);         /* n */
@@ -194,16 +205,15 @@ extern struct varlena *builder_finish(Compiler *c, uint32 root);
 /* compile.c: models and their scopes. */
 extern uint32 compile_model(Compiler *c, Scope *parent, XmlNode *node,
 							Result *result, Scope **scope_out);
-extern ModelCompile compile_find(const XmlNode *node);
 extern XmlNode *compile_model_child(XmlNode *node);
+extern void compile_input(Compiler *c, Field *field, uint32 flags);
 extern void scope_step(Scope *scope, uint32 step);
 extern uint32 scope_set(Compiler *c, Scope *scope, Operand value);
 extern void scope_put(Compiler *c, Scope *scope, uint32 slot, uint32 at);
 extern void result_init(Result *result);
-/* Adds the step that sets value to the label of the best of the slots. */
 extern void result_best(Compiler *c, Scope *scope, Result *result,
 						uint32 slots, bool smallest);
-extern double label_parse(Compiler *c, Scope *scope, XmlNode *node,
+extern double scope_label(Compiler *c, Scope *scope, XmlNode *node,
 						  const char *text);
 
 /* field.c: finding fields; a derived field is compiled when first found. */
@@ -228,14 +238,13 @@ extern double value_parse(Compiler *c, XmlNode *node, const char *text,
 						  FieldType type);
 extern bool value_try(Compiler *c, const char *text, FieldType type,
 					  double *value);
-extern char **words_parse(XmlNode *array, int *n);
-extern double *array_parse(Compiler *c, XmlNode *array, FieldType type,
+extern char **value_words(XmlNode *array, int *n);
+extern double *value_array(Compiler *c, XmlNode *array, FieldType type,
 						   int *n);
-extern double *numbers_parse(XmlNode *array, int *n);
+extern double *value_numbers(XmlNode *array, int *n);
 
+/* target.c, output.c: what surrounds a model. */
 extern XmlNode *target_find(Scope *scope, XmlNode *targets);
-
-/* target.c, output.c, verify.c: what surrounds a model. */
 extern void target_compile(Compiler *c, Scope *scope, XmlNode *targets,
 						   Result *result);
 extern void output_compile(Compiler *c, Scope *scope, XmlNode *output,
@@ -248,8 +257,7 @@ extern Operand expression_number(Compiler *c, double value, FieldType type);
 extern Operand expression_slot(Compiler *c, uint32 slot, FieldType type);
 extern Operand expression_field(Compiler *c, Scope *scope, XmlNode *node,
 								const char *name);
-extern Operand expression_cast(Compiler *c, XmlNode *node, Operand value,
-							   FieldType type);
+extern Operand expression_cast(Compiler *c, Operand value, FieldType type);
 extern Operand expression_apply(Compiler *c, XmlNode *node,
 								const char *function, Operand *args, int n);
 extern XmlNode *predicate_child(XmlNode *node);

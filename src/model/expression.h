@@ -70,9 +70,6 @@ type_is_number(FieldType type)
 }
 
 /* operand.c */
-extern const FieldType type_double;
-extern const FieldType type_text;
-extern const FieldType type_boolean;
 extern Operand operand_make(uint32 at, FieldType type);
 extern Operand operand_cheap(Compiler *c, Scope *scope, Operand value);
 extern Operand operand_default(Compiler *c, XmlNode *node, Operand value,
@@ -83,7 +80,7 @@ extern FieldType type_common(FieldType left, FieldType right);
 #define VALUE_FORMAT_SIZE 64
 extern double cast_value(ValueType from, int from_year, ValueType to,
 						 int to_year, double value);
-extern int value_format(char *buffer, ValueType type, int year, double value);
+extern int value_format(char *buffer, ValueType type, double value);
 
 /* logic.c */
 extern uint32 logic_emit(Compiler *c, LogicKind kind, const uint32 *operands,
@@ -111,7 +108,7 @@ extern FieldType expression_written_type(XmlNode *node);
 extern double expression_written_value(Compiler *c, const char *text,
 									   FieldType type);
 
-/* textindex.c */
+/* text_index.c */
 extern Operand expression_text_index(Compiler *c, Scope *scope, XmlNode *node);
 
 #endif /* IAROS_MODEL_EXPRESSION_H */

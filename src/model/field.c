@@ -147,7 +147,7 @@ field_compile(Compiler *c, Scope *scope, Field *field)
 	field->state = FIELD_RUNNING;
 	value = expression_compile(c, scope, child);
 	field->type = type_parse(field->node, value.type);
-	value = expression_cast(c, field->node, value, field->type);
+	value = expression_cast(c, value, field->type);
 	field_values(c, field);
 	field->slot = scope_set(c, scope, value);
 	field->state = FIELD_READY;

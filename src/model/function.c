@@ -114,11 +114,8 @@ static const Function functions[] = {
 double
 function_invalid(const FunctionCall *call)
 {
-	const Run *run = call->run;
-	Size row = (call->row - run->rows) / run->stride;
-
-	if (!(call->flags & FUNCTION_MISSING) && row < MODEL_BLOCK)
-		((Run *) run)->invalid[row] = true;
+	if (!(call->flags & FUNCTION_MISSING))
+		run_refuse(unconstify(Run *, call->run), call->row);
 	return NAN;
 }
 
@@ -267,7 +264,7 @@ prepare_argument(Compiler *c, XmlNode *node, const Function *function,
 		type.type = VALUE_TIMESTAMP;
 	if (value.type.type == type.type)
 		return value;
-	return expression_cast(c, node, value, type);
+	return expression_cast(c, value, type);
 }
 
 /* The text of an argument that is constant, else NULL. */
@@ -302,9 +299,10 @@ check_constants(Compiler *c, XmlNode *node, const Function *function,
 	if (text == NULL)
 		return;
 	if (function->takes[0] == 'f')
-		error = format_datetime_error(text, strlen(text), args[0].type.type);
+		error = function_datetime_format_error(text, strlen(text),
+											   args[0].type.type);
 	else
-		error = format_number_error(
+		error = function_number_format_error(
 			text, strlen(text),
 			numeric_type(node, function->name, args[0].type.type) ==
 				VALUE_INTEGER);

@@ -60,11 +60,11 @@ extern double function_matches(const FunctionCall *call);
 
 /* Formats and dates: function_format.c, function_date.c. */
 extern double function_format_number(const FunctionCall *call);
-extern const char *format_number_error(const char *pattern, Size size,
-									   bool whole);
+extern const char *function_number_format_error(const char *pattern, Size size,
+												bool whole);
 extern double function_format_datetime(const FunctionCall *call);
-extern const char *format_datetime_error(const char *pattern, Size size,
-										 ValueType type);
+extern const char *function_datetime_format_error(const char *pattern,
+												  Size size, ValueType type);
 extern double function_days_since(const FunctionCall *call);
 extern double function_seconds_since(const FunctionCall *call);
 extern double function_seconds_of_day(const FunctionCall *call);

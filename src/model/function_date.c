@@ -26,9 +26,9 @@ static const char *const day_names[] = {"Sunday",    "Monday",   "Tuesday",
 static bool
 year_start(double year, double *day)
 {
-	if (!(year >= 1 && year <= 9999))
+	if (!(year >= 1 && year <= MODEL_MAX_YEAR))
 		return false;
-	*day = date2j((int) year, 1, 1) - UNIX_EPOCH_JDATE;
+	*day = value_epoch((int) year);
 	return true;
 }
 
@@ -159,7 +159,7 @@ format_time(StringInfo out, const Moment *m, char letter)
 
 /* Why a pattern cannot write values of a type; NULL if it can. */
 const char *
-format_datetime_error(const char *pattern, Size size, ValueType type)
+function_datetime_format_error(const char *pattern, Size size, ValueType type)
 {
 	const char *end = pattern + size;
 
@@ -194,7 +194,7 @@ function_format_datetime(const FunctionCall *call)
 	double result;
 
 	if (pattern == NULL || !moment_of(call->args[0], &moment) ||
-		format_datetime_error(pattern, size, VALUE_TIMESTAMP) != NULL)
+		function_datetime_format_error(pattern, size, VALUE_TIMESTAMP) != NULL)
 		return function_invalid(call);
 	initStringInfo(&out);
 	for (i = 0; i < size; i++)

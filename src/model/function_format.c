@@ -103,7 +103,7 @@ read_pattern(const char *pattern, Size size, Format *format)
 
 /* Why a pattern cannot write numbers, whole or not; NULL if it can. */
 const char *
-format_number_error(const char *pattern, Size size, bool whole)
+function_number_format_error(const char *pattern, Size size, bool whole)
 {
 	Format format;
 	const char *error = read_pattern(pattern, size, &format);

@@ -112,16 +112,6 @@ function_avg(const FunctionCall *call)
 	return n > 0 ? result : NAN;
 }
 
-/* The order of two numbers. */
-static int
-compare_numbers(const void *a, const void *b)
-{
-	double x = *(const double *) a;
-	double y = *(const double *) b;
-
-	return (x > y) - (x < y);
-}
-
 /* The number in the middle of those that are there. */
 double
 function_median(const FunctionCall *call)
@@ -134,7 +124,7 @@ function_median(const FunctionCall *call)
 	for (i = 0; i < call->n; i++)
 		if (!isnan(call->args[i]))
 			sorted[n++] = call->args[i];
-	qsort(sorted, n, sizeof(double), compare_numbers);
+	number_sort(sorted, n);
 	if (n > 0 && n % 2 == 1)
 		result = sorted[n / 2];
 	else if (n > 0)
@@ -186,9 +176,7 @@ function_threshold(const FunctionCall *call)
 double
 function_round(const FunctionCall *call)
 {
-	double low = floor(call->args[0]);
-
-	return call->args[0] - low >= 0.5 ? low + 1 : low;
+	return model_whole(call->args[0]);
 }
 
 /* The length of the hypotenuse. */

@@ -47,7 +47,7 @@ predictor_rows(Predictor *p, XmlNode *matrix)
 		 array = xml_next(array, "Array"), row++)
 	{
 		int n;
-		double *numbers = numbers_parse(array, &n);
+		double *numbers = value_numbers(array, &n);
 
 		if (row >= p->ncategories || n > p->ncategories ||
 			(row > 0 && n != p->ncolumns))
@@ -152,7 +152,7 @@ general_cell(General *g, Cell *cell, XmlNode *node, int order)
 	cell->order = order;
 	cell->label = NAN;
 	if (label != NULL)
-		cell->label = label_parse(g->c, g->scope, node, label);
+		cell->label = scope_label(g->c, g->scope, node, label);
 }
 
 /* Orders cells by parameter, factors before covariates, as in the document. */
@@ -326,12 +326,8 @@ sum_add(General *g, Sum *sum, const Cell *cell, double label)
 		if (!cell_is_for(&g->terms[i], label))
 			continue;
 		CHECK_FOR_INTERRUPTS();
-		if (sum->nterms == sum->maxterms)
-		{
-			sum->maxterms *= 2;
-			sum->terms =
-				repalloc(sum->terms, mul_size(sum->maxterms, sizeof(Term)));
-		}
+		sum->terms = builder_grow(sum->terms, sum->nterms, 1, &sum->maxterms,
+								  sizeof(Term));
 		sum->terms[sum->nterms++] = general_term(g, &g->terms[i]);
 	}
 	sum->cells[2 * sum->ncells] = builder_num(g->c, cell->beta);
@@ -383,8 +379,6 @@ general_sum(General *g, double label, bool own, bool common)
 			general_fail(g->node, "PPMatrix does not cover all categories");
 	}
 	sum.cells = palloc(mul_size(Max(g->ncells, 1), 2 * sizeof(uint32)));
-	sum.maxterms = 16;
-	sum.terms = palloc(sum.maxterms * sizeof(Term));
 	for (int i = 0; own && i < g->ncells; i++)
 		if (cell_is_for(&g->cells[i], label))
 			sum_add(g, &sum, &g->cells[i], terms);
@@ -393,7 +387,8 @@ general_sum(General *g, double label, bool own, bool common)
 			sum_add(g, &sum, &g->cells[i], terms);
 	at = sum_write(g, &sum);
 	pfree(sum.cells);
-	pfree(sum.terms);
+	if (sum.terms != NULL)
+		pfree(sum.terms);
 	return at;
 }
 
@@ -415,9 +410,10 @@ general_link_number(General *g)
 {
 	const char *number = xml_attr(g->node, "linkParameter");
 
-	if (g->link == LINK_NEGBIN)
+	if (g->link == GENERAL_LINK_NEGBIN)
 		g->number = xml_need_number(g->node, "distParameter");
-	else if (g->link == LINK_ODDSPOWER || g->link == LINK_POWER)
+	else if (g->link == GENERAL_LINK_ODDSPOWER ||
+			 g->link == GENERAL_LINK_POWER)
 		g->number = xml_need_number(g->node, "linkParameter");
 	else if (number != NULL)
 		xml_unsupported(g->node, "linkParameter", number);
@@ -428,10 +424,13 @@ static void
 general_link(General *g)
 {
 	static const GeneralLink links[] = {
-		LINK_IDENTITY, LINK_LOG,    LINK_LOGC,   LINK_LOGIT,     LINK_LOGLOG,
-		LINK_CLOGLOG,  LINK_PROBIT, LINK_NEGBIN, LINK_ODDSPOWER, LINK_POWER};
+		GENERAL_LINK_IDENTITY, GENERAL_LINK_LOG,    GENERAL_LINK_LOGC,
+		GENERAL_LINK_LOGIT,    GENERAL_LINK_LOGLOG, GENERAL_LINK_CLOGLOG,
+		GENERAL_LINK_PROBIT,   GENERAL_LINK_NEGBIN, GENERAL_LINK_ODDSPOWER,
+		GENERAL_LINK_POWER};
 	static const GeneralLink cumulative[] = {
-		LINK_LOGIT, LINK_PROBIT, LINK_CLOGLOG, LINK_LOGLOG, LINK_CAUCHIT};
+		GENERAL_LINK_LOGIT, GENERAL_LINK_PROBIT, GENERAL_LINK_CLOGLOG,
+		GENERAL_LINK_LOGLOG, GENERAL_LINK_CAUCHIT};
 	const char *name = xml_attr(g->node, "cumulativeLinkFunction") == NULL
 						   ? "cumulativeLink"
 						   : "cumulativeLinkFunction";
@@ -460,7 +459,6 @@ static uint32
 general_operand(General *g, const char *variable, const char *value,
 				bool allowed, double neutral)
 {
-	FieldType type = {VALUE_DOUBLE, OPTYPE_CONTINUOUS, 0};
 	const char *name = xml_attr(g->node, variable);
 	double number = xml_number(g->node, value, neutral);
 
@@ -472,7 +470,7 @@ general_operand(General *g, const char *variable, const char *value,
 		return MODEL_NONE;
 	if (!allowed)
 		xml_unsupported(g->node, value, xml_attr(g->node, value));
-	return expression_number(g->c, number, type).at;
+	return expression_number(g->c, number, type_double).at;
 }
 
 /* Reads what describes the model as a whole. */
@@ -506,20 +504,12 @@ general_read(General *g)
 								g->type == GENERAL_GENERALIZED, 1);
 }
 
-/* The type of a number that is computed. */
-FieldType
-general_result_type(const General *g)
-{
-	return (FieldType){g->scope->single ? VALUE_FLOAT : VALUE_DOUBLE,
-					   OPTYPE_CONTINUOUS, 0};
-}
-
 /* Compiles a general regression model. */
 void
 model_compile_general(Compiler *c, Scope *scope, XmlNode *node, Result *result)
 {
 	General g = {c, scope, node};
-	Operand value = {0, general_result_type(&g)};
+	Operand value = {0, type_real(scope->single)};
 
 	general_read(&g);
 	if (scope->classifies)

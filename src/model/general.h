@@ -18,18 +18,18 @@ typedef enum GeneralTerm
 /* Functions whose inverse makes a prediction of the linear predictor. */
 typedef enum GeneralLink
 {
-	LINK_NONE, /* and no offset and trials either */
-	LINK_IDENTITY,
-	LINK_LOG,
-	LINK_LOGC,
-	LINK_LOGIT,
-	LINK_LOGLOG,
-	LINK_CLOGLOG,
-	LINK_PROBIT,
-	LINK_CAUCHIT,
-	LINK_NEGBIN,
-	LINK_ODDSPOWER,
-	LINK_POWER
+	GENERAL_LINK_NONE, /* and no offset and trials either */
+	GENERAL_LINK_IDENTITY,
+	GENERAL_LINK_LOG,
+	GENERAL_LINK_LOGC,
+	GENERAL_LINK_LOGIT,
+	GENERAL_LINK_LOGLOG,
+	GENERAL_LINK_CLOGLOG,
+	GENERAL_LINK_PROBIT,
+	GENERAL_LINK_CAUCHIT,
+	GENERAL_LINK_NEGBIN,
+	GENERAL_LINK_ODDSPOWER,
+	GENERAL_LINK_POWER
 } GeneralLink;
 
 /* How probabilities follow from what was found for all labels but the last. */
@@ -95,7 +95,6 @@ typedef struct General
 /* general.c */
 extern void general_fail(XmlNode *node, const char *what);
 extern Operand general_number(General *g, const char *name);
-extern FieldType general_result_type(const General *g);
 extern int general_cells_count(const Cell *cells, int n, double label);
 extern uint32 general_sum(General *g, double label, bool own, bool common);
 extern uint32 general_sum_all(General *g);

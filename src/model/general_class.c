@@ -145,7 +145,7 @@ general_hazard(General *g)
 	code_word(c, n);
 	for (uint32 i = 0; i < 6 * n; i++)
 		code_word(c, words[i]);
-	return (Operand){code_end(c), general_result_type(g)};
+	return (Operand){code_end(c), type_real(g->scope->single)};
 }
 
 /* The labels: those of the target, or those that the estimates name. */
@@ -201,7 +201,7 @@ class_reference(General *g, Result *result)
 		return;
 	if (name != NULL)
 	{
-		label = label_parse(g->c, g->scope, g->node, name);
+		label = scope_label(g->c, g->scope, g->node, name);
 		for (at = 0; at < result->nlabels; at++)
 			if (result->labels[at] == label)
 				break;

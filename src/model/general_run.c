@@ -101,9 +101,9 @@ link_numbered(uint32 link, double x, double number, bool single)
 {
 	switch (link)
 	{
-		case LINK_NEGBIN:
+		case GENERAL_LINK_NEGBIN:
 			return 1 / (number * (model_exp(-x, single) - 1));
-		case LINK_ODDSPOWER:
+		case GENERAL_LINK_ODDSPOWER:
 			return number == 0 ? 1 / (1 + model_exp(-x, single))
 							   : 1 / (1 + pow(1 + number * x, -(1 / number)));
 	}
@@ -116,21 +116,21 @@ link_inverse(uint32 link, double x, double number, bool single)
 {
 	switch (link)
 	{
-		case LINK_IDENTITY:
+		case GENERAL_LINK_IDENTITY:
 			return x;
-		case LINK_LOG:
+		case GENERAL_LINK_LOG:
 			return model_exp(x, single);
-		case LINK_LOGC:
+		case GENERAL_LINK_LOGC:
 			return 1 - model_exp(x, single);
-		case LINK_LOGIT:
+		case GENERAL_LINK_LOGIT:
 			return 1 / model_round(1 + model_exp(-x, single), single);
-		case LINK_LOGLOG:
+		case GENERAL_LINK_LOGLOG:
 			return model_exp(-model_exp(-x, single), single);
-		case LINK_CLOGLOG:
+		case GENERAL_LINK_CLOGLOG:
 			return 1 - model_exp(-model_exp(x, single), single);
-		case LINK_PROBIT:
+		case GENERAL_LINK_PROBIT:
 			return 0.5 * erfc(-x * M_SQRT1_2);
-		case LINK_CAUCHIT:
+		case GENERAL_LINK_CAUCHIT:
 			return 0.5 + atan(x) * M_1_PI;
 	}
 	return link_numbered(link, x, number, single);
@@ -167,7 +167,7 @@ check_predictor(const Model *model, const uint32 *args)
 			return false;
 		from = cell[1];
 	}
-	return from == nterms && args[PREDICTOR_LINK] <= LINK_POWER &&
+	return from == nterms && args[PREDICTOR_LINK] <= GENERAL_LINK_POWER &&
 		   check_terms(cell + 1, nterms);
 }
 
@@ -178,7 +178,7 @@ eval_predictor(const Run *run, const uint32 *args, const double *row)
 	bool single = args[PREDICTOR_SINGLE] != 0;
 	double x = predictor_sum(run, args, row);
 
-	if (args[PREDICTOR_LINK] == LINK_NONE)
+	if (args[PREDICTOR_LINK] == GENERAL_LINK_NONE)
 		return x;
 	if (args[PREDICTOR_OFFSET] != MODEL_NONE)
 		x = model_round(x + model_eval(run, args[PREDICTOR_OFFSET], row),

@@ -6,12 +6,9 @@
 
 #include "model/compile.h"
 
-/* functionName of a model. */
+/* functionName of a model; others are told by the element. */
 #define MODEL_REGRESSION 0
 #define MODEL_CLASSIFICATION 1
-#define MODEL_CLUSTERING 2
-#define MODEL_ASSOCIATION 3
-#define MODEL_MIXED 4
 
 extern struct varlena *model_compile_pmml(const char *text, Size size);
 extern uint32 output_flags(const Field *field);

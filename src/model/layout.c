@@ -139,6 +139,23 @@ model_text(const Model *model, uint32 code, Size *size)
 	return model->text + model->text_at[code];
 }
 
+/* A text of a model in the encoding of the database, terminated. */
+char *
+model_server_text(const char *text, Size size)
+{
+	return pg_any_to_server(pnstrdup(text, size), (int) size, PG_UTF8);
+}
+
+/* A text of the dictionary in the encoding of the database, terminated. */
+char *
+model_name(const Model *model, uint32 code)
+{
+	Size size;
+	const char *text = model_text(model, code, &size);
+
+	return model_server_text(text, size);
+}
+
 /* Reads the record of the whole. */
 void
 model_root(const Model *model, ModelRoot *root)
@@ -170,17 +187,19 @@ check_model(const Model *model, const uint32 *args)
 	ModelRoot root;
 
 	model_root(model, &root);
-	if (root.value_type >= VALUE_TYPES)
+	if (root.value_type >= VALUE_TYPES || root.value_year > MODEL_MAX_YEAR)
 		return false;
 	/* args[10] is the number of slots of probabilities. */
 	if (args[10] != root.nlabels || root.positive > root.nlabels ||
 		(root.nlabels > 0 && root.positive == root.nlabels))
 		return false;
 	for (uint32 i = 0; i < root.ninputs; i++)
-		if (root.inputs[i].type >= VALUE_TYPES)
+		if (root.inputs[i].type >= VALUE_TYPES ||
+			root.inputs[i].year > MODEL_MAX_YEAR)
 			return false;
 	for (uint32 i = 0; i < root.noutputs; i++)
-		if (root.outputs[i].type >= VALUE_TYPES)
+		if (root.outputs[i].type >= VALUE_TYPES ||
+			root.outputs[i].year > MODEL_MAX_YEAR)
 			return false;
 	return true;
 }
@@ -247,9 +266,12 @@ check_operand(Check *check, char letter, const uint32 *at, const uint32 *end,
 			ok = check_record(check, *at, record, RECORD_STEP);
 			break;
 		case 'N':
-			return at + 2 <= end && check_range(at, head->nnum) ? 2 : 0;
 		case 'S':
-			return at + 2 <= end && check_range(at, head->nslots) ? 2 : 0;
+			ok = at + 2 <= end &&
+				 check_range(at, letter == 'N' ? head->nnum : head->nslots);
+			/* A record may run through what it names. */
+			check->sum += ok ? at[1] : 0;
+			return ok ? 2 : 0;
 	}
 	return ok ? 1 : 0;
 }
@@ -426,6 +448,7 @@ check_texts(const Model *model)
 		Size size;
 		const char *text = model_text(model, i, &size);
 
+		CHECK_FOR_INTERRUPTS();
 		if (!pg_verify_mbstr(PG_UTF8, text, (int) size, true) ||
 			model_text_find(model, text, size) != (int32) i)
 			check_fail("Its dictionary has a wrong text.");
@@ -439,11 +462,14 @@ model_check_layout(const void *compiled)
 	const ModelHead *head = compiled;
 
 	if (head->layout != MODEL_LAYOUT)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("compiled model has layout %u, not %u", head->layout,
-						MODEL_LAYOUT),
-				 errhint("Compile the PMML again with model_compile().")));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("compiled model has layout %u, not %u", head->layout,
+					MODEL_LAYOUT),
+			 errhint("Compile the PMML again with model_compile(); "
+					 "UPDATE iaros.model_version SET pmml = pmml does that "
+					 "for models that are stored.")));
 }
 
 /*

@@ -62,5 +62,7 @@ typedef struct ModelRoot
 } ModelRoot;
 
 extern void model_root(const Model *model, ModelRoot *root);
+extern char *model_server_text(const char *text, Size size);
+extern char *model_name(const Model *model, uint32 code);
 
 #endif /* IAROS_MODEL_LAYOUT_H */

@@ -4,9 +4,6 @@
 #include "miscadmin.h"
 #include "model/expression.h"
 
-/* Sets up to this size are searched from their beginning. */
-#define MEMBER_SCAN 8
-
 /* Orders above this size are searched for so long that it can be stopped. */
 #define COMPARE_LONG 1000
 
@@ -33,21 +30,11 @@ compare_emit(Compiler *c, int kind, uint32 left, uint32 right,
 	return code_end(c);
 }
 
-/* Puts numbers into order. */
-static int
-number_order(const void *a, const void *b)
-{
-	double left = *(const double *) a;
-	double right = *(const double *) b;
-
-	return (left > right) - (left < right);
-}
-
 /* Emits whether a value is in a set, which is put into order. */
 uint32
 member_emit(Compiler *c, uint32 flags, uint32 value, double *values, uint32 n)
 {
-	qsort(values, n, sizeof(double), number_order);
+	number_sort(values, n);
 	code_begin(c, OP_member);
 	code_word(c, flags);
 	code_word(c, value);
@@ -255,32 +242,6 @@ check_compare(const Model *model, const uint32 *args)
 const ModelOp model_op_compare = {"compare", "ixxN", check_compare,
 								  eval_compare, NULL};
 
-/* Whether a value is among numbers in order. */
-static bool
-member_find(const double *values, uint32 n, double value)
-{
-	uint32 low = 0;
-	uint32 high = n;
-
-	if (n <= MEMBER_SCAN)
-	{
-		for (uint32 i = 0; i < n; i++)
-			if (values[i] == value)
-				return true;
-		return false;
-	}
-	while (low < high)
-	{
-		uint32 middle = low + (high - low) / 2;
-
-		if (values[middle] < value)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low < n && values[low] == value;
-}
-
 /* flags, value, values. */
 static double
 eval_member(const Run *run, const uint32 *args, const double *row)
@@ -289,7 +250,7 @@ eval_member(const Run *run, const uint32 *args, const double *row)
 	bool found;
 
 	if (!isnan(value))
-		found = member_find(run->num + args[2], args[3], value);
+		found = number_find(run->num + args[2], args[3], value) < args[3];
 	else if ((args[0] & (MEMBER_MISSING | MEMBER_HAS_NONE)) == 0)
 		return value;
 	else

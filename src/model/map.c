@@ -27,15 +27,6 @@ typedef struct MapTable
 	uint32 size;
 } MapTable;
 
-/* The name of a column without its prefix, as elements of rows have it. */
-static const char *
-map_name(const char *name)
-{
-	const char *colon = strrchr(name, ':');
-
-	return colon == NULL ? name : colon + 1;
-}
-
 /* Reads which fields are looked up in which columns. */
 static void
 map_columns(Compiler *c, Scope *scope, XmlNode *node, MapTable *table)
@@ -52,7 +43,7 @@ map_columns(Compiler *c, Scope *scope, XmlNode *node, MapTable *table)
 			xml_fail(pair, ERRCODE_PROGRAM_LIMIT_EXCEEDED,
 					 "more than %d fields are mapped at once", MAP_MAX_KEYS);
 		field = expression_field(c, scope, pair, xml_need(pair, "field"));
-		column->name = map_name(xml_need(pair, "column"));
+		column->name = xml_local(xml_need(pair, "column"));
 		column->type = field.type;
 		column->value = field.at;
 		table->nkeys++;
@@ -62,11 +53,11 @@ map_columns(Compiler *c, Scope *scope, XmlNode *node, MapTable *table)
 				 "element \"%s\" lacks element \"%s\"", node->name,
 				 "FieldColumnPair");
 	output = &table->columns[table->nkeys];
-	output->name = map_name(xml_need(node, "outputColumn"));
+	output->name = xml_local(xml_need(node, "outputColumn"));
 	output->type = expression_written_type(node);
 }
 
-/* Reads a row of the table; one that lacks a key is never found. */
+/* Reads a row of the table; one that lacks a key would never be found. */
 static void
 map_row(Compiler *c, XmlNode *node, MapTable *table)
 {
@@ -84,10 +75,10 @@ map_row(Compiler *c, XmlNode *node, MapTable *table)
 			xml_fail(node, ERRCODE_INVALID_PARAMETER_VALUE,
 					 "row lacks column \"%s\"", column->name);
 		text = cell->text == NULL ? "" : cell->text;
-		if (i < table->nkeys)
-			numbers[i] = value_parse(c, cell, text, column->type);
-		else
+		if (i == table->nkeys)
 			numbers[i + 1] = expression_written_value(c, text, column->type);
+		else if (isnan(numbers[i] = value_parse(c, cell, text, column->type)))
+			return;
 	}
 	numbers[table->nkeys] = table->nrows;
 	table->nrows++;
@@ -221,6 +212,7 @@ eval_map(const Run *run, const uint32 *args, const double *row)
 	double keys[MAP_MAX_KEYS];
 	const double *found;
 
+	check_stack_depth();
 	for (uint32 i = 0; i < nkeys; i++)
 	{
 		keys[i] = expression_eval(run, args[1 + i], row);

@@ -92,14 +92,8 @@ measure_field(Compiler *c, Scope *scope, XmlNode *node, MeasurePlan *plan)
 {
 	MeasureField *field;
 
-	if (plan->nfields == plan->maxfields)
-	{
-		plan->maxfields = Max(16, plan->maxfields * 2);
-		plan->fields = plan->fields == NULL
-						   ? palloc(plan->maxfields * sizeof(MeasureField))
-						   : repalloc(plan->fields,
-									  plan->maxfields * sizeof(MeasureField));
-	}
+	plan->fields = builder_grow(plan->fields, plan->nfields, 1,
+								&plan->maxfields, sizeof(MeasureField));
 	field = &plan->fields[plan->nfields++];
 	field->field = scope_field(c, scope, node, xml_need(node, "field"));
 	field->compare = xml_choice(node, "compareFunction", MEASURE_COMPARE_WORDS,

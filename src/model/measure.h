@@ -56,7 +56,7 @@ typedef struct MeasurePlan
 	int nparams;
 	double params[MEASURE_PARAMS];
 	int nfields;
-	int maxfields;
+	uint32 maxfields;
 	MeasureField *fields;
 } MeasurePlan;
 

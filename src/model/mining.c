@@ -22,30 +22,6 @@ static const char *const method_names[] = {"sum",
 										   "modelChain",
 										   "multiModelChain"};
 
-static const FieldType number_type = {VALUE_DOUBLE, OPTYPE_CONTINUOUS, 0};
-static const FieldType single_type = {VALUE_FLOAT, OPTYPE_CONTINUOUS, 0};
-
-/* What an attribute is, without marking it as read. */
-const char *
-attr_peek(const XmlNode *node, const char *name)
-{
-	for (int i = 0; i < node->nattrs; i++)
-		if (strcmp(node->attrs[i].name, name) == 0)
-			return node->attrs[i].value;
-	return NULL;
-}
-
-/* The first child of a name, without marking it as read. */
-const XmlNode *
-child_peek(const XmlNode *node, const char *name)
-{
-	const XmlNode *child = node->child;
-
-	while (child != NULL && strcmp(child->name, name) != 0)
-		child = child->next;
-	return child;
-}
-
 /* Reads multipleModelMethod. */
 static MultipleMethod
 method_read(XmlNode *node)
@@ -201,7 +177,7 @@ part_keep(Ensemble *ensemble, Part *part)
 
 /* Compiles the predicate and the model of a segment; returns its step. */
 uint32
-part_model(Ensemble *ensemble, Part *part, uint32 *condition)
+mining_part_model(Ensemble *ensemble, Part *part, uint32 *condition)
 {
 	Compiler *c = ensemble->c;
 
@@ -221,11 +197,11 @@ part_model(Ensemble *ensemble, Part *part, uint32 *condition)
  * it ran.
  */
 void
-part_compile(Ensemble *ensemble, Part *part, uint32 flags, bool told)
+mining_part_compile(Ensemble *ensemble, Part *part, uint32 flags, bool told)
 {
 	Compiler *c = ensemble->c;
 	uint32 condition;
-	uint32 step = part_model(ensemble, part, &condition);
+	uint32 step = mining_part_model(ensemble, part, &condition);
 	uint32 *ranges;
 	int nranges;
 
@@ -254,37 +230,37 @@ part_compile(Ensemble *ensemble, Part *part, uint32 flags, bool told)
 
 /* Adds the step that puts a number into a slot. */
 void
-put_number(Ensemble *ensemble, uint32 slot, double value)
+mining_put(Ensemble *ensemble, uint32 slot, double value)
 {
-	Operand number = expression_number(ensemble->c, value, number_type);
+	Operand number = expression_number(ensemble->c, value, type_double);
 
 	scope_put(ensemble->c, ensemble->scope, slot, number.at);
 }
 
 /* Makes sure that there is a slot that tells whether a segment ran. */
 void
-part_tell(Ensemble *ensemble, Part *part)
+mining_part_tell(Ensemble *ensemble, Part *part)
 {
 	if (part->ran != MODEL_NONE)
 		return;
 	part->ran = builder_slots(ensemble->c, 1);
-	put_number(ensemble, part->ran, 1);
+	mining_put(ensemble, part->ran, 1);
 }
 
 /* Reserves the slot that tells when the segments of a row are over. */
 void
-ensemble_begin(Ensemble *ensemble, bool stops)
+mining_begin(Ensemble *ensemble, bool stops)
 {
 	ensemble->over = MODEL_NONE;
 	if (!stops)
 		return;
 	ensemble->over = builder_slots(ensemble->c, 1);
-	put_number(ensemble, ensemble->over, SEGMENT_GOING);
+	mining_put(ensemble, ensemble->over, SEGMENT_GOING);
 }
 
 /* How results of the function of the model are combined. */
 CombineMethod
-combine_method(Ensemble *ensemble)
+mining_combine_method(Ensemble *ensemble)
 {
 	XmlNode *model = ensemble->scope->node;
 	bool classifies = ensemble->scope->classifies;
@@ -322,9 +298,9 @@ labels_complete(Ensemble *ensemble, Result *result)
 		if (found->nlabels > 0)
 			continue;
 		if (found->nentities > 0)
-			labels_add(result, found->entities, found->nentities);
+			mining_labels_add(result, found->entities, found->nentities);
 		else if (target != NULL)
-			labels_add(result, target->values, target->nvalues);
+			mining_labels_add(result, target->values, target->nvalues);
 	}
 	if (result->nlabels == 0)
 		xml_fail(ensemble->node, ERRCODE_INVALID_PARAMETER_VALUE,
@@ -348,10 +324,11 @@ part_order(Ensemble *ensemble, Part *part, const Result *result)
 	part->probability = found->probability;
 	if (same)
 		return;
-	part_tell(ensemble, part);
+	mining_part_tell(ensemble, part);
 	part->probability = builder_slots(ensemble->c, result->nlabels);
-	pairs_labels(&pairs, found, found->probability, result, part->probability);
-	take_emit(ensemble, part->ran, found->value, MODEL_NONE, NULL, &pairs);
+	mining_pair_labels(&pairs, found, found->probability, result,
+					   part->probability);
+	mining_take(ensemble, part->ran, found->value, MODEL_NONE, NULL, &pairs);
 }
 
 /* Adds the step that combines the segments. */
@@ -389,17 +366,17 @@ static void
 combine_compile(Ensemble *ensemble, Result *result)
 {
 	Compiler *c = ensemble->c;
-	CombineMethod method = combine_method(ensemble);
+	CombineMethod method = mining_combine_method(ensemble);
 
-	ensemble_begin(ensemble, false);
+	mining_begin(ensemble, false);
 	for (int i = 0; i < ensemble->nparts; i++)
-		part_compile(ensemble, &ensemble->parts[i], 0, true);
+		mining_part_compile(ensemble, &ensemble->parts[i], 0, true);
 	result->value = builder_slots(c, 1);
 	if (method < COMBINE_VOTE)
-		result->type = ensemble->scope->single ? single_type : number_type;
+		result->type = type_real(ensemble->scope->single);
 	else
 	{
-		labels_join(ensemble->parts, ensemble->nparts, result);
+		mining_labels_join(ensemble->parts, ensemble->nparts, result);
 		labels_complete(ensemble, result);
 		result->probability = builder_slots(c, result->nlabels);
 	}
@@ -431,12 +408,12 @@ ensemble_compile(Ensemble *ensemble, Result *result)
 		xml_unsupported(ensemble->node, "missingPredictionTreatment",
 						"skipSegment");
 	if (ensemble->method == METHOD_FIRST || ensemble->method == METHOD_CHAIN)
-		select_compile(ensemble, result);
+		mining_select(ensemble, result);
 	else if (ensemble->method == METHOD_MULTI_CHAIN)
-		multi_compile(ensemble, result);
+		mining_multi(ensemble, result);
 	else if (ensemble->method == METHOD_ALL)
-		all_compile(ensemble, result);
-	else if (!forest_try(ensemble, result))
+		mining_all(ensemble, result);
+	else if (!mining_forest(ensemble, result))
 		combine_compile(ensemble, result);
 }
 
@@ -449,8 +426,8 @@ model_compile_mining(Compiler *c, Scope *scope, XmlNode *node, Result *result)
 
 	check_stack_depth();
 	for (int i = 0; i < lengthof(embedded); i++)
-		if (child_peek(node, embedded[i]) != NULL)
-			xml_unsupported(child_peek(node, embedded[i]), NULL, NULL);
+		if (xml_peek_child(node, embedded[i]) != NULL)
+			xml_unsupported(xml_peek_child(node, embedded[i]), NULL, NULL);
 	ensemble.node = xml_need_child(node, "Segmentation");
 	ensemble.over = MODEL_NONE;
 	ensemble_read(&ensemble);
@@ -460,7 +437,7 @@ model_compile_mining(Compiler *c, Scope *scope, XmlNode *node, Result *result)
 		/* No segment is for any row. */
 		result->type = scope->predicts;
 		result->value = builder_slots(c, 1);
-		put_number(&ensemble, result->value, NAN);
+		mining_put(&ensemble, result->value, NAN);
 		return;
 	}
 	ensemble_compile(&ensemble, result);

@@ -54,41 +54,42 @@ typedef struct Ensemble
 typedef struct Pairs
 {
 	uint32 *words;
-	int n;
-	int max;
+	uint32 n;
+	uint32 max;
 } Pairs;
 
 /* mining.c */
-extern uint32 part_model(Ensemble *ensemble, Part *part, uint32 *condition);
-extern void part_compile(Ensemble *ensemble, Part *part, uint32 flags,
-						 bool told);
-extern void part_tell(Ensemble *ensemble, Part *part);
-extern void put_number(Ensemble *ensemble, uint32 slot, double value);
-extern void ensemble_begin(Ensemble *ensemble, bool stops);
-extern CombineMethod combine_method(Ensemble *ensemble);
-extern const char *attr_peek(const XmlNode *node, const char *name);
-extern const XmlNode *child_peek(const XmlNode *node, const char *name);
+extern uint32 mining_part_model(Ensemble *ensemble, Part *part,
+								uint32 *condition);
+extern void mining_part_compile(Ensemble *ensemble, Part *part, uint32 flags,
+								bool told);
+extern void mining_part_tell(Ensemble *ensemble, Part *part);
+extern void mining_put(Ensemble *ensemble, uint32 slot, double value);
+extern void mining_begin(Ensemble *ensemble, bool stops);
+extern CombineMethod mining_combine_method(Ensemble *ensemble);
 
 /* mining_result.c */
-extern void pairs_add(Pairs *pairs, uint32 from, uint32 to);
-extern void pairs_labels(Pairs *pairs, const Result *found, uint32 from,
-						 const Result *result, uint32 to);
-extern void take_emit(Ensemble *ensemble, uint32 when, uint32 value,
-					  uint32 id_slot, const char *id, const Pairs *pairs);
-extern void labels_add(Result *result, const double *labels, int n);
-extern void labels_join(const Part *parts, int n, Result *result);
-extern void result_last(Ensemble *ensemble, Part *parts, int n,
-						Result *result);
-extern void result_only(Ensemble *ensemble, const Part *part, Result *result);
-extern void outputs_pass(Ensemble *ensemble, const Part *part, Pairs *pairs);
-extern void outputs_missed(Ensemble *ensemble, Pairs *missed);
+extern void mining_pair(Pairs *pairs, uint32 from, uint32 to);
+extern void mining_pair_labels(Pairs *pairs, const Result *found, uint32 from,
+							   const Result *result, uint32 to);
+extern void mining_take(Ensemble *ensemble, uint32 when, uint32 value,
+						uint32 id_slot, const char *id, const Pairs *pairs);
+extern void mining_labels_add(Result *result, const double *labels, int n);
+extern void mining_labels_join(const Part *parts, int n, Result *result);
+extern void mining_result_last(Ensemble *ensemble, Part *parts, int n,
+							   Result *result);
+extern void mining_result_only(Ensemble *ensemble, const Part *part,
+							   Result *result);
+extern void mining_outputs_pass(Ensemble *ensemble, const Part *part,
+								Pairs *pairs);
+extern void mining_outputs_missed(Ensemble *ensemble, Pairs *missed);
 
 /* mining_select.c */
-extern void select_compile(Ensemble *ensemble, Result *result);
-extern void multi_compile(Ensemble *ensemble, Result *result);
-extern void all_compile(Ensemble *ensemble, Result *result);
+extern void mining_select(Ensemble *ensemble, Result *result);
+extern void mining_multi(Ensemble *ensemble, Result *result);
+extern void mining_all(Ensemble *ensemble, Result *result);
 
 /* mining_forest.c */
-extern bool forest_try(Ensemble *ensemble, Result *result);
+extern bool mining_forest(Ensemble *ensemble, Result *result);
 
 #endif /* IAROS_MODEL_MINING_H */

@@ -14,22 +14,22 @@ mining_field_is_plain(Ensemble *ensemble, const XmlNode *node)
 										  "lowValue",
 										  "highValue",
 										  "optype"};
-	const char *usage = attr_peek(node, "usageType");
-	const char *name = attr_peek(node, "name");
+	const char *usage = xml_peek(node, "usageType");
+	const char *name = xml_peek(node, "name");
 	const char *value;
 
 	if (strcmp(node->name, "MiningField") != 0 || name == NULL)
 		return false;
 	for (int i = 0; i < lengthof(changes); i++)
-		if (attr_peek(node, changes[i]) != NULL)
+		if (xml_peek(node, changes[i]) != NULL)
 			return false;
-	value = attr_peek(node, "outliers");
+	value = xml_peek(node, "outliers");
 	if (value != NULL && strcmp(value, "asIs") != 0)
 		return false;
-	value = attr_peek(node, "missingValueTreatment");
+	value = xml_peek(node, "missingValueTreatment");
 	if (value != NULL && strcmp(value, "returnInvalid") == 0)
 		return false;
-	value = attr_peek(node, "invalidValueTreatment");
+	value = xml_peek(node, "invalidValueTreatment");
 	if (value != NULL && strcmp(value, "asIs") != 0 &&
 		strcmp(value, "returnInvalid") != 0)
 		return false;
@@ -42,11 +42,11 @@ mining_field_is_plain(Ensemble *ensemble, const XmlNode *node)
 static bool
 part_is_tree(Ensemble *ensemble, const Part *part)
 {
-	const XmlNode *schema = child_peek(part->model, "MiningSchema");
+	const XmlNode *schema = xml_peek_child(part->model, "MiningSchema");
 
 	if (!part->always || strcmp(part->model->name, "TreeModel") != 0 ||
 		schema == NULL ||
-		!forest_fits(part->model, ensemble->scope->classifies))
+		!tree_forest_fits(part->model, ensemble->scope->classifies))
 		return false;
 	for (const XmlNode *field = schema->child; field != NULL;
 		 field = field->next)
@@ -59,11 +59,11 @@ part_is_tree(Ensemble *ensemble, const Part *part)
 static bool
 outputs_name_segment(const XmlNode *model)
 {
-	const XmlNode *output = child_peek(model, "Output");
+	const XmlNode *output = xml_peek_child(model, "Output");
 
 	for (const XmlNode *field = output == NULL ? NULL : output->child;
 		 field != NULL; field = field->next)
-		if (attr_peek(field, "segmentId") != NULL)
+		if (xml_peek(field, "segmentId") != NULL)
 			return true;
 	return false;
 }
@@ -100,7 +100,7 @@ forest_is_possible(Ensemble *ensemble, ForestMethod *method)
 
 /* Compiles the segments as a forest, if they are one. */
 bool
-forest_try(Ensemble *ensemble, Result *result)
+mining_forest(Ensemble *ensemble, Result *result)
 {
 	Size n = ensemble->nparts;
 	ForestMethod method;
@@ -109,7 +109,7 @@ forest_try(Ensemble *ensemble, Result *result)
 
 	if (!forest_is_possible(ensemble, &method))
 		return false;
-	(void) combine_method(ensemble);
+	(void) mining_combine_method(ensemble);
 	trees = palloc(sizeof(XmlNode *) * n);
 	weights = palloc(sizeof(double) * n);
 	for (int i = 0; i < ensemble->nparts; i++)
@@ -118,8 +118,8 @@ forest_try(Ensemble *ensemble, Result *result)
 		weights[i] = ensemble->parts[i].weight;
 		xml_skip(xml_need_child(trees[i], "MiningSchema"));
 	}
-	forest_compile(ensemble->c, ensemble->scope, trees, weights,
-				   ensemble->nparts, method,
-				   ensemble->missing == MISSING_CONTINUE, result);
+	tree_forest_compile(ensemble->c, ensemble->scope, trees, weights,
+						ensemble->nparts, method,
+						ensemble->missing == MISSING_CONTINUE, result);
 	return true;
 }

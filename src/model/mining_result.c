@@ -6,17 +6,10 @@
 
 /* Adds a pair. */
 void
-pairs_add(Pairs *pairs, uint32 from, uint32 to)
+mining_pair(Pairs *pairs, uint32 from, uint32 to)
 {
-	if (pairs->n == pairs->max)
-	{
-		pairs->max = Max(8, pairs->max * 2);
-		pairs->words =
-			pairs->words == NULL
-				? palloc(sizeof(uint32) * 2 * (Size) pairs->max)
-				: repalloc_huge(pairs->words,
-								sizeof(uint32) * 2 * (Size) pairs->max);
-	}
+	pairs->words = builder_grow(pairs->words, pairs->n, 1, &pairs->max,
+								2 * sizeof(uint32));
 	pairs->words[2 * pairs->n] = from;
 	pairs->words[2 * pairs->n + 1] = to;
 	pairs->n++;
@@ -24,8 +17,8 @@ pairs_add(Pairs *pairs, uint32 from, uint32 to)
 
 /* Adds the step that takes over slots where another slot is 1. */
 void
-take_emit(Ensemble *ensemble, uint32 when, uint32 value, uint32 id_slot,
-		  const char *id, const Pairs *pairs)
+mining_take(Ensemble *ensemble, uint32 when, uint32 value, uint32 id_slot,
+			const char *id, const Pairs *pairs)
 {
 	Compiler *c = ensemble->c;
 
@@ -35,7 +28,7 @@ take_emit(Ensemble *ensemble, uint32 when, uint32 value, uint32 id_slot,
 	code_word(c, id_slot);
 	code_num(c, id_slot == MODEL_NONE ? 0 : builder_text(c, id));
 	code_word(c, pairs->n);
-	for (int i = 0; i < 2 * pairs->n; i++)
+	for (uint32 i = 0; i < 2 * pairs->n; i++)
 		code_word(c, pairs->words[i]);
 	scope_step(ensemble->scope, code_end(c));
 }
@@ -52,7 +45,7 @@ label_index(const Result *result, double label)
 
 /* Adds labels that a result does not have yet. */
 void
-labels_add(Result *result, const double *labels, int n)
+mining_labels_add(Result *result, const double *labels, int n)
 {
 	if (n == 0 ||
 		(n == result->nlabels &&
@@ -83,7 +76,7 @@ type_join(const Part *part, FieldType left, FieldType right)
 
 /* Gathers labels and the type of the results of segments. */
 void
-labels_join(const Part *parts, int n, Result *result)
+mining_labels_join(const Part *parts, int n, Result *result)
 {
 	result->type = parts[0].found->result->type;
 	for (int i = 0; i < n; i++)
@@ -92,7 +85,7 @@ labels_join(const Part *parts, int n, Result *result)
 
 		CHECK_FOR_INTERRUPTS();
 		result->type = type_join(&parts[i], result->type, found->type);
-		labels_add(result, found->labels, found->nlabels);
+		mining_labels_add(result, found->labels, found->nlabels);
 	}
 }
 
@@ -117,8 +110,8 @@ parts_have(const Part *parts, int n, Size slot, Size count)
 
 /* Adds the pairs of a list of slots, label by label. */
 void
-pairs_labels(Pairs *pairs, const Result *found, uint32 from,
-			 const Result *result, uint32 to)
+mining_pair_labels(Pairs *pairs, const Result *found, uint32 from,
+				   const Result *result, uint32 to)
 {
 	if (to == MODEL_NONE)
 		return;
@@ -126,7 +119,7 @@ pairs_labels(Pairs *pairs, const Result *found, uint32 from,
 	{
 		int label = label_index(found, result->labels[i]);
 
-		pairs_add(pairs, label < 0 ? MODEL_NONE : from + label, to + i);
+		mining_pair(pairs, label < 0 ? MODEL_NONE : from + label, to + i);
 	}
 }
 
@@ -135,17 +128,18 @@ static void
 pairs_list(Pairs *pairs, uint32 from, uint32 to, int n)
 {
 	for (int i = 0; to != MODEL_NONE && i < n; i++)
-		pairs_add(pairs, from + i, to + i);
+		mining_pair(pairs, from + i, to + i);
 }
 
 /* Adds a pair for each slot of what a segment found that the whole has. */
 static void
 pairs_result(Pairs *pairs, const Result *found, const Result *result)
 {
-	pairs_add(pairs, found->value, result->value);
-	pairs_labels(pairs, found, found->probability, result,
-				 result->probability);
-	pairs_labels(pairs, found, found->confidence, result, result->confidence);
+	mining_pair(pairs, found->value, result->value);
+	mining_pair_labels(pairs, found, found->probability, result,
+					   result->probability);
+	mining_pair_labels(pairs, found, found->confidence, result,
+					   result->confidence);
 	pairs_list(pairs, found->entity, result->entity, Max(1, result->nranked));
 	pairs_list(pairs, found->ranked, result->ranked, result->nranked);
 	pairs_list(pairs, found->display, result->display, 1);
@@ -160,7 +154,12 @@ result_join(Ensemble *ensemble, const Part *parts, int n, Result *result)
 	const Result *first = parts[0].found->result;
 	uint32 start = c->nslots;
 
-	labels_join(parts, n, result);
+	result->list = first->list;
+	for (int i = 1; i < n; i++)
+		if (parts[i].found->result->list != first->list)
+			xml_fail(parts[i].model, ERRCODE_FEATURE_NOT_SUPPORTED,
+					 "segments predict values of different kinds");
+	mining_labels_join(parts, n, result);
 	result->value = builder_slots(c, 1);
 	if (parts_have(parts, n, offsetof(Result, probability), 0))
 		result->probability = builder_slots(c, result->nlabels);
@@ -184,19 +183,19 @@ result_join(Ensemble *ensemble, const Part *parts, int n, Result *result)
 		result->reason = builder_slots(c, first->nreasons);
 	}
 	for (uint32 slot = start; slot < c->nslots; slot++)
-		put_number(ensemble, slot, NAN);
+		mining_put(ensemble, slot, NAN);
 }
 
 /* Does the model itself have an output field of that name? */
 static bool
 output_is_own(const Ensemble *ensemble, const char *name)
 {
-	const XmlNode *output = child_peek(ensemble->scope->node, "Output");
+	const XmlNode *output = xml_peek_child(ensemble->scope->node, "Output");
 
 	for (const XmlNode *field = output == NULL ? NULL : output->child;
 		 field != NULL; field = field->next)
 	{
-		const char *own = attr_peek(field, "name");
+		const char *own = xml_peek(field, "name");
 
 		if (own != NULL && strcmp(own, name) == 0)
 			return true;
@@ -221,7 +220,7 @@ output_find(Scope *scope, const char *name)
  * their own, one for each name, and pairs from and to.
  */
 void
-outputs_pass(Ensemble *ensemble, const Part *part, Pairs *pairs)
+mining_outputs_pass(Ensemble *ensemble, const Part *part, Pairs *pairs)
 {
 	for (Field *field = part->found->scope->outputs; field != NULL;
 		 field = field->next)
@@ -238,7 +237,7 @@ outputs_pass(Ensemble *ensemble, const Part *part, Pairs *pairs)
 			if (pairs != NULL)
 			{
 				(*at)->slot = builder_slots(ensemble->c, 1);
-				put_number(ensemble, (*at)->slot, NAN);
+				mining_put(ensemble, (*at)->slot, NAN);
 			}
 		}
 		else if ((*at)->type.type != field->type.type)
@@ -247,26 +246,26 @@ outputs_pass(Ensemble *ensemble, const Part *part, Pairs *pairs)
 					 "segment",
 					 field->name);
 		if (pairs != NULL)
-			pairs_add(pairs, field->slot, (*at)->slot);
+			mining_pair(pairs, field->slot, (*at)->slot);
 	}
 }
 
 /* Empties what segments gave to the model for rows that it has no result for.
  */
 void
-outputs_missed(Ensemble *ensemble, Pairs *missed)
+mining_outputs_missed(Ensemble *ensemble, Pairs *missed)
 {
 	for (Field *field = ensemble->scope->outputs; field != NULL;
 		 field = field->next)
-		pairs_add(missed, MODEL_NONE, field->slot);
+		mining_pair(missed, MODEL_NONE, field->slot);
 	if (missed->n > 0)
-		take_emit(ensemble, ensemble->over, MODEL_NONE, MODEL_NONE, NULL,
-				  missed);
+		mining_take(ensemble, ensemble->over, MODEL_NONE, MODEL_NONE, NULL,
+					missed);
 }
 
 /* Makes the result that of the last of some segments that ran. */
 void
-result_last(Ensemble *ensemble, Part *parts, int n, Result *result)
+mining_result_last(Ensemble *ensemble, Part *parts, int n, Result *result)
 {
 	Pairs missed = {0};
 
@@ -276,23 +275,23 @@ result_last(Ensemble *ensemble, Part *parts, int n, Result *result)
 		const Result *found = parts[i].found->result;
 		Pairs pairs = {0};
 
-		part_tell(ensemble, &parts[i]);
+		mining_part_tell(ensemble, &parts[i]);
 		pairs_result(&pairs, found, result);
-		outputs_pass(ensemble, &parts[i], &pairs);
-		take_emit(ensemble, parts[i].ran, found->value, result->segment,
-				  parts[i].id, &pairs);
+		mining_outputs_pass(ensemble, &parts[i], &pairs);
+		mining_take(ensemble, parts[i].ran, found->value, result->segment,
+					parts[i].id, &pairs);
 	}
 	if (ensemble->missing != MISSING_RETURN)
 		return;
 	pairs_result(&missed, result, result);
-	for (int i = 0; i < missed.n; i++)
+	for (uint32 i = 0; i < missed.n; i++)
 		missed.words[2 * i] = MODEL_NONE;
-	outputs_missed(ensemble, &missed);
+	mining_outputs_missed(ensemble, &missed);
 }
 
 /* Makes the result that of a segment. */
 void
-result_only(Ensemble *ensemble, const Part *part, Result *result)
+mining_result_only(Ensemble *ensemble, const Part *part, Result *result)
 {
 	uint32 id = result->segment;
 	Pairs none = {0};
@@ -300,11 +299,11 @@ result_only(Ensemble *ensemble, const Part *part, Result *result)
 
 	*result = *part->found->result;
 	result->segment = id;
-	outputs_pass(ensemble, part, NULL);
+	mining_outputs_pass(ensemble, part, NULL);
 	if (ensemble->missing == MISSING_RETURN)
-		outputs_missed(ensemble, &missed);
+		mining_outputs_missed(ensemble, &missed);
 	if (part->ran == MODEL_NONE)
-		put_number(ensemble, id, builder_text(ensemble->c, part->id));
+		mining_put(ensemble, id, builder_text(ensemble->c, part->id));
 	else
-		take_emit(ensemble, part->ran, MODEL_NONE, id, part->id, &none);
+		mining_take(ensemble, part->ran, MODEL_NONE, id, part->id, &none);
 }

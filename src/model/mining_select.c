@@ -6,8 +6,6 @@
 
 #include "model/mining.h"
 
-static const FieldType text_type = {VALUE_TEXT, OPTYPE_CATEGORICAL, 0};
-
 /* The segments, from first to last, of which one can be the one that counts.
  */
 static void
@@ -81,7 +79,7 @@ target_reserve(Ensemble *ensemble, const Part *parts, int n, Field *target,
 	for (int i = 0; i < n; i++)
 		if (part_target(&parts[i], field->name, &field->type) != MODEL_NONE)
 			break;
-	put_number(ensemble, slot, NAN);
+	mining_put(ensemble, slot, NAN);
 	targets_grow(result);
 	result->targets[result->ntargets] = field;
 	result->target_slots[result->ntargets] = slot;
@@ -100,7 +98,7 @@ targets_select(Ensemble *ensemble, Part *parts, int n, Result *result)
 	uint32 nothing = builder_slots(ensemble->c, 1);
 	Pairs missed = {0};
 
-	put_number(ensemble, nothing, NAN);
+	mining_put(ensemble, nothing, NAN);
 	result->ntargets = 0;
 	for (int i = 0; i < scope->ntargets; i++)
 		target_reserve(ensemble, parts, n, scope->targets[i], result);
@@ -108,24 +106,25 @@ targets_select(Ensemble *ensemble, Part *parts, int n, Result *result)
 	{
 		Pairs pairs = {0};
 
-		part_tell(ensemble, &parts[i]);
+		mining_part_tell(ensemble, &parts[i]);
 		for (int t = 0; t < result->ntargets; t++)
 		{
 			FieldType type;
 			uint32 from =
 				part_target(&parts[i], result->targets[t]->name, &type);
 
-			pairs_add(&pairs, from == MODEL_NONE ? nothing : from,
-					  result->target_slots[t]);
+			mining_pair(&pairs, from == MODEL_NONE ? nothing : from,
+						result->target_slots[t]);
 		}
-		take_emit(ensemble, parts[i].ran, MODEL_NONE, MODEL_NONE, NULL,
-				  &pairs);
+		mining_take(ensemble, parts[i].ran, MODEL_NONE, MODEL_NONE, NULL,
+					&pairs);
 	}
 	if (ensemble->missing != MISSING_RETURN || ensemble->over == MODEL_NONE)
 		return;
 	for (int t = 0; t < result->ntargets; t++)
-		pairs_add(&missed, nothing, result->target_slots[t]);
-	take_emit(ensemble, ensemble->over, MODEL_NONE, MODEL_NONE, NULL, &missed);
+		mining_pair(&missed, nothing, result->target_slots[t]);
+	mining_take(ensemble, ensemble->over, MODEL_NONE, MODEL_NONE, NULL,
+				&missed);
 }
 
 /*
@@ -135,7 +134,7 @@ targets_select(Ensemble *ensemble, Part *parts, int n, Result *result)
 static const Field **
 chain_fields(Ensemble *ensemble, const Part *part, int *n)
 {
-	const XmlNode *output = child_peek(part->model, "Output");
+	const XmlNode *output = xml_peek_child(part->model, "Output");
 	const XmlNode *first = output == NULL ? NULL : output->child;
 	const Field **fields;
 
@@ -146,7 +145,7 @@ chain_fields(Ensemble *ensemble, const Part *part, int *n)
 	*n = 0;
 	for (const XmlNode *node = first; node != NULL; node = node->next)
 	{
-		const char *name = attr_peek(node, "name");
+		const char *name = xml_peek(node, "name");
 		const Field *field =
 			name == NULL ? NULL : field_find(&ensemble->scope->fields, name);
 
@@ -186,11 +185,11 @@ chain_join(Ensemble *ensemble, const Part *part, const Field **before, int n)
 		own = joined->slot;
 		joined->slot = scope_set(
 			c, scope, expression_slot(c, before[i]->slot, joined->type));
-		pairs_add(&pairs, own, joined->slot);
+		mining_pair(&pairs, own, joined->slot);
 		field_add(&scope->fields, joined);
 	}
 	if (pairs.n > 0)
-		take_emit(ensemble, part->ran, MODEL_NONE, MODEL_NONE, NULL, &pairs);
+		mining_take(ensemble, part->ran, MODEL_NONE, MODEL_NONE, NULL, &pairs);
 }
 
 /* Compiles a segment of a chain, whose output fields the next ones see. */
@@ -202,7 +201,7 @@ chain_part(Ensemble *ensemble, Part *part, uint32 flags, bool told)
 
 	for (int i = 0; i < n; i++)
 		told = told || before[i] != NULL;
-	part_compile(ensemble, part, flags, told);
+	mining_part_compile(ensemble, part, flags, told);
 	chain_join(ensemble, part, before, n);
 	pfree(before);
 }
@@ -225,7 +224,7 @@ select_target(const Part *parts, int n)
 
 /* selectFirst and modelChain: the result is that of one segment. */
 void
-select_compile(Ensemble *ensemble, Result *result)
+mining_select(Ensemble *ensemble, Result *result)
 {
 	bool returns = ensemble->missing == MISSING_RETURN;
 	uint32 flags = 0;
@@ -240,19 +239,19 @@ select_compile(Ensemble *ensemble, Result *result)
 		flags |= SEGMENT_STOP_FOUND;
 	if (ensemble->missing == MISSING_SKIP)
 		flags |= SEGMENT_PASS_MISSING;
-	ensemble_begin(ensemble, flags != 0 && (last > 0 || returns));
+	mining_begin(ensemble, flags != 0 && (last > 0 || returns));
 	result->segment = builder_slots(ensemble->c, 1);
-	put_number(ensemble, result->segment, NAN);
+	mining_put(ensemble, result->segment, NAN);
 	for (int i = 0; i < ensemble->nparts; i++)
 		if (i <= last)
 			chain_part(ensemble, &ensemble->parts[i], flags, i >= first);
 		else /* never reached, but it must be right */
-			(void) part_model(ensemble, &ensemble->parts[i], &ignored);
+			(void) mining_part_model(ensemble, &ensemble->parts[i], &ignored);
 	if (first == last)
-		result_only(ensemble, &ensemble->parts[first], result);
+		mining_result_only(ensemble, &ensemble->parts[first], result);
 	else
-		result_last(ensemble, &ensemble->parts[first], last - first + 1,
-					result);
+		mining_result_last(ensemble, &ensemble->parts[first], last - first + 1,
+						   result);
 	if (ensemble->scope->target == NULL)
 		ensemble->scope->target =
 			select_target(&ensemble->parts[first], last - first + 1);
@@ -302,25 +301,25 @@ targets_add(const Part *part, Result *result)
 
 /* multiModelChain: each segment predicts a target of its own. */
 void
-multi_compile(Ensemble *ensemble, Result *result)
+mining_multi(Ensemble *ensemble, Result *result)
 {
 	bool stops = ensemble->missing == MISSING_RETURN;
 	Result targets = {0};
 	Pairs pairs = {0};
 
-	ensemble_begin(ensemble, stops);
+	mining_begin(ensemble, stops);
 	for (int i = 0; i < ensemble->nparts; i++)
 	{
 		Part *part = &ensemble->parts[i];
 
 		chain_part(ensemble, part, stops ? SEGMENT_STOP_MISSING : 0, false);
 		targets_add(part, &targets);
-		outputs_pass(ensemble, part, NULL);
+		mining_outputs_pass(ensemble, part, NULL);
 	}
 	for (int i = 0; i < targets.ntargets; i++)
-		pairs_add(&pairs, MODEL_NONE, targets.target_slots[i]);
+		mining_pair(&pairs, MODEL_NONE, targets.target_slots[i]);
 	if (stops)
-		outputs_missed(ensemble, &pairs);
+		mining_outputs_missed(ensemble, &pairs);
 	*result = *ensemble->parts[0].found->result;
 	result->segment = MODEL_NONE;
 	result->nothing = MODEL_NONE;
@@ -333,21 +332,22 @@ multi_compile(Ensemble *ensemble, Result *result)
 
 /* selectAll: the result is a list of the values of the segments. */
 void
-all_compile(Ensemble *ensemble, Result *result)
+mining_all(Ensemble *ensemble, Result *result)
 {
 	Compiler *c = ensemble->c;
 	bool stops = ensemble->missing == MISSING_RETURN;
 	Pairs pairs = {0};
 
-	ensemble_begin(ensemble, stops);
+	mining_begin(ensemble, stops);
 	for (int i = 0; i < ensemble->nparts; i++)
 	{
 		Part *part = &ensemble->parts[i];
 
-		part_compile(ensemble, part, stops ? SEGMENT_STOP_MISSING : 0, true);
-		part_tell(ensemble, part);
+		mining_part_compile(ensemble, part, stops ? SEGMENT_STOP_MISSING : 0,
+							true);
+		mining_part_tell(ensemble, part);
 	}
-	labels_join(ensemble->parts, ensemble->nparts, result);
+	mining_labels_join(ensemble->parts, ensemble->nparts, result);
 	if (result->type.type > VALUE_TEXT)
 		xml_unsupported(ensemble->node, "multipleModelMethod", "selectAll");
 	result->value = builder_slots(c, 1);
@@ -361,13 +361,13 @@ all_compile(Ensemble *ensemble, Result *result)
 		code_word(c, ensemble->parts[i].found->result->value);
 	}
 	scope_step(ensemble->scope, code_end(c));
-	pairs_add(&pairs, MODEL_NONE, result->value);
+	mining_pair(&pairs, MODEL_NONE, result->value);
 	if (stops)
-		take_emit(ensemble, ensemble->over, MODEL_NONE, MODEL_NONE, NULL,
-				  &pairs);
+		mining_take(ensemble, ensemble->over, MODEL_NONE, MODEL_NONE, NULL,
+					&pairs);
 	result->nlabels = 0;
 	result->labels = NULL;
-	result->type = text_type;
+	result->type = type_text;
 	result->list = true;
 	result->passed = true;
 }

@@ -9,7 +9,7 @@
  *
  * The program is an array of words: records, each an operation and its
  * operands. A record refers only to records before it, so running it ends.
- * What operands mean is told by the signature of the operation (op.c), by
+ * What operands mean is told by the signature of the operation (ModelOp), by
  * which a program from outside is checked as well (layout.c).
  *
  * Steps write slots for a range of rows; expressions give a double. A
@@ -27,7 +27,19 @@
 #define MODEL_LAYOUT 1
 
 /* Rows that are run together. */
-#define MODEL_BLOCK 128
+#define MODEL_BLOCK 1024
+
+/* As many are enough where trees stay in the cache, see model_is_large(). */
+#define MODEL_BLOCK_SMALL 128
+
+/* Trees of so many nodes leave no room for rows in a cache of 1 MB. */
+#define MODEL_LARGE_NODES 50000
+
+/* Years that types can count from end here. */
+#define MODEL_MAX_YEAR 9999
+
+/* Between the values of a list that is one text. */
+#define MODEL_LIST_SEPARATOR '\x1F'
 
 /* No slot, no text, no record. */
 #define MODEL_NONE UINT32_MAX
@@ -81,11 +93,11 @@ TreeNode;
 
 /* What the lower 32 bits of a threshold hold. */
 static inline uint32
-tree_number(const TreeNode *node)
+tree_number(double threshold)
 {
 	uint64 bits;
 
-	memcpy(&bits, &node->threshold, sizeof(bits));
+	memcpy(&bits, &threshold, sizeof(bits));
 	return (uint32) bits;
 }
 
@@ -134,9 +146,9 @@ typedef struct Run
 	const Model *model;
 	const uint32 *code;
 	const double *num;
-	double *rows;  /* MODEL_BLOCK of them */
-	uint32 stride; /* doubles from row to row */
-	int nrows;
+	double *rows;               /* MODEL_BLOCK of them */
+	uint32 stride;              /* doubles from row to row */
+	int nrows;                  /* most rows of a block */
 	bool incompatible;          /* some input has a wrong type (treat.h) */
 	bool invalid[MODEL_BLOCK];  /* rows that have no result */
 	struct RunTexts *texts;     /* made while running */
@@ -151,6 +163,23 @@ static inline double *
 run_row(const Run *run, int row)
 {
 	return run->rows + (Size) row * run->stride;
+}
+
+/* Tells whether trees are fetched from memory again for each block. */
+static inline bool
+model_is_large(const Model *model)
+{
+	return model->head->nnodes > MODEL_LARGE_NODES;
+}
+
+/* Notes that a row, told by where it is, has no result. */
+static inline void
+run_refuse(Run *run, const double *row)
+{
+	Size i = (Size) (row - run->rows) / run->stride;
+
+	if (i < MODEL_BLOCK)
+		run->invalid[i] = true;
 }
 
 /*
@@ -259,22 +288,38 @@ model_step(Run *run, uint32 at, int first, int n)
 
 /* run.c */
 extern Run *run_create(const Model *model, int nrows, MemoryContext context);
-extern void run_begin(Run *run, int nrows);
+extern void run_begin(Run *run);
 extern void run_block(Run *run, int nrows);
 extern double *run_scratch(Run *run, Size n);
 extern double run_text(const Run *run, const char *text, Size size);
 extern const char *run_text_get(const Run *run, double code, Size *size);
+
+/* number.c: numbers in order. */
+extern void number_sort(double *values, Size n);
+extern uint32 number_find(const double *values, uint32 n, double value);
 
 /* layout.c */
 extern void model_view(Model *model, const void *compiled);
 extern int32 model_text_find(const Model *model, const char *text, Size size);
 extern const char *model_text(const Model *model, uint32 code, Size *size);
 
+/* value.c */
+extern double value_epoch(int year);
+
 /* A result that is 32 bits wide, or not. */
 static inline double
 model_round(double value, bool single)
 {
 	return single ? (double) (float) value : value;
+}
+
+/* The nearest whole number, the greater one of two. */
+static inline double
+model_whole(double value)
+{
+	double low = floor(value);
+
+	return value - low >= 0.5 ? low + 1 : low;
 }
 
 /* e to a power; for a result that is 32 bits wide, of an e that is. */

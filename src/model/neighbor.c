@@ -44,15 +44,6 @@ typedef struct Category
 	uint32 at; /* its number among the values in order */
 } Category;
 
-/* A name of a column as elements have it: without a prefix. */
-static const char *
-column_cell(const char *name)
-{
-	const char *colon = strrchr(name, ':');
-
-	return colon == NULL ? name : colon + 1;
-}
-
 /* Reads which columns the table has. */
 static void
 neighbor_columns(Neighbors *nb, XmlNode *instances)
@@ -70,7 +61,7 @@ neighbor_columns(Neighbors *nb, XmlNode *instances)
 		Field *known;
 
 		column->field = xml_need(node, "field");
-		column->cell = column_cell(cell == NULL ? column->field : cell);
+		column->cell = xml_local(cell == NULL ? column->field : cell);
 		column->same = nb->ncolumns++;
 		known = field_find(&names, column->cell);
 		if (known != NULL)
@@ -348,7 +339,6 @@ static void
 neighbor_ids(Neighbors *nb)
 {
 	const char *name = xml_attr(nb->node, "instanceIdVariable");
-	FieldType text = {VALUE_TEXT, OPTYPE_CATEGORICAL, 0};
 	Column *column = NULL;
 
 	if (name != NULL && (column = neighbor_column(nb, name)) == NULL)
@@ -361,23 +351,13 @@ neighbor_ids(Neighbors *nb)
 		const char *cell =
 			column == NULL ? psprintf("%u", i + 1)
 						   : nb->cells[(Size) column->same * nb->nrows + i];
-		double id = neighbor_value(nb, i, cell, text);
+		double id = neighbor_value(nb, i, cell, type_text);
 
 		if (isnan(id))
 			xml_fail(nb->rows[i], ERRCODE_INVALID_PARAMETER_VALUE,
 					 "training instance has no id");
 		nb->ids[i] = (uint32) id;
 	}
-}
-
-/* Compares numbers. */
-static int
-compare_numbers(const void *a, const void *b)
-{
-	double x = *(const double *) a;
-	double y = *(const double *) b;
-
-	return x < y ? -1 : x > y;
 }
 
 /* Compares categories: more cases first, then by value. */
@@ -410,7 +390,7 @@ neighbor_categories(Neighbors *nb, const double *values, uint32 *n)
 	for (uint32 i = 0; i < nb->nrows; i++)
 		if (!isnan(values[i]))
 			sorted[known++] = values[i];
-	qsort(sorted, known, sizeof(double), compare_numbers);
+	number_sort(sorted, known);
 	for (uint32 i = 0; i < known; i++)
 	{
 		if (*n == 0 || categories[*n - 1].value != sorted[i])
@@ -448,11 +428,10 @@ neighbor_encode(Neighbors *nb, FieldType type, double *values, uint32 *n)
 	}
 	for (uint32 i = 0; i < nb->nrows; i++)
 		if (!isnan(values[i]))
-			values[i] =
-				place[(double *) bsearch(&values[i], sorted, *n,
-										 sizeof(double), compare_numbers) -
-					  sorted];
+			values[i] = place[number_find(sorted, *n, values[i])];
 	pfree(categories);
+	pfree(sorted);
+	pfree(place);
 	return labels;
 }
 
@@ -556,7 +535,7 @@ neighbor_cast(Neighbors *nb, Result *result, const FieldType *types)
 		if (types[i].type == type.type)
 			continue;
 		value = expression_slot(nb->c, result->target_slots[i], types[i]);
-		value = expression_cast(nb->c, nb->node, value, type);
+		value = expression_cast(nb->c, value, type);
 		result->target_slots[i] = scope_set(nb->c, nb->scope, value);
 	}
 	result->value = result->target_slots[0];
@@ -581,7 +560,7 @@ neighbor_result(Neighbors *nb, Result *result, int k)
 			xml_fail(nb->node, ERRCODE_INVALID_PARAMETER_VALUE,
 					 "model has no target");
 		slots[0] = builder_slots(nb->c, 1);
-		types[0] = (FieldType){VALUE_TEXT, OPTYPE_CATEGORICAL, 0};
+		types[0] = type_text;
 	}
 	result->value = slots[0];
 	result->type = types[0];

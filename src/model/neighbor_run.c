@@ -89,16 +89,6 @@ neighbor_average(const NeighborArgs *nb, const double *values, bool weighted)
 	return model_round(sum / weights, single);
 }
 
-/* Compares numbers. */
-static int
-compare_numbers(const void *a, const void *b)
-{
-	double x = *(const double *) a;
-	double y = *(const double *) b;
-
-	return x < y ? -1 : x > y;
-}
-
 /* The value in the middle, or the average of two. */
 static double
 neighbor_median(const NeighborArgs *nb, const double *values)
@@ -109,7 +99,7 @@ neighbor_median(const NeighborArgs *nb, const double *values)
 
 	for (uint32 i = 0; i < n; i++)
 		work[i] = values[nb->best[i]];
-	qsort(work, n, sizeof(double), compare_numbers);
+	number_sort(work, n);
 	if (n % 2 == 1)
 		return work[n / 2];
 	return model_round((work[n / 2 - 1] + work[n / 2]) / 2, single);
@@ -229,6 +219,7 @@ neighbor_check_target(const Model *model, const uint32 *target, uint32 nrows)
 {
 	const double *values = model->num + target[1];
 
+	CHECK_FOR_INTERRUPTS();
 	if (target[0] >= NEIGHBOR_METHODS || target[2] != nrows)
 		return false;
 	if (target[0] < NEIGHBOR_VOTE)

@@ -92,11 +92,10 @@ static Operand
 network_number(Network *net, XmlNode *node, Operand value)
 {
 	FieldType type = type_parse(node, value.type);
-	FieldType number = {VALUE_DOUBLE, OPTYPE_CONTINUOUS, 0};
 
 	if (type.type == VALUE_TEXT)
-		type = value.type.type == VALUE_TEXT ? number : value.type;
-	return expression_cast(net->c, node, value, type);
+		type = value.type.type == VALUE_TEXT ? type_double : value.type;
+	return expression_cast(net->c, value, type);
 }
 
 /* Compiles the inputs. */
@@ -297,12 +296,11 @@ static XmlNode *
 network_expression(Network *net, XmlNode *output)
 {
 	XmlNode *derived = xml_need_child(output, "DerivedField");
-	FieldType none = {VALUE_DOUBLE, OPTYPE_CONTINUOUS, 0};
 	XmlNode *node = expression_child(derived);
 	Field *field;
 
 	(void) xml_attr(derived, "name");
-	(void) type_parse(derived, none);
+	(void) type_parse(derived, type_double);
 	if (node == NULL || !xml_named(node, "FieldRef"))
 		return node;
 	field = field_find(&net->c->dictionary, xml_need(node, "field"));
@@ -391,7 +389,7 @@ network_classes(Network *net, XmlNode *outputs, const Field *target,
 			xml_unsupported(expression == NULL ? node : expression, NULL,
 							NULL);
 		label = target == NULL
-					? label_parse(net->c, net->scope, expression,
+					? scope_label(net->c, net->scope, expression,
 								  xml_need(expression, "value"))
 					: value_parse(net->c, expression,
 								  xml_need(expression, "value"), target->type);
@@ -433,8 +431,7 @@ network_value(Network *net, XmlNode *outputs, const Field *target,
 		result->value = builder_slots(net->c, 1);
 		network_output(net, node, result->value);
 	}
-	result->type = (FieldType){net->scope->single ? VALUE_FLOAT : VALUE_DOUBLE,
-							   OPTYPE_CONTINUOUS, 0};
+	result->type = type_real(net->scope->single);
 }
 
 /* Writes the record of the network. */
@@ -516,7 +513,7 @@ network_finish_targets(Network *net, Result *result)
 		{
 			Operand value = expression_slot(net->c, each->value, each->type);
 
-			value = expression_cast(net->c, net->node, value, type);
+			value = expression_cast(net->c, value, type);
 			each->value = scope_set(net->c, net->scope, value);
 			each->type = type;
 		}

@@ -6,13 +6,6 @@
 #include "miscadmin.h"
 #include "model/network.h"
 
-/* e to a power; with single arithmetic e has 32 bits, too. */
-static inline double
-network_exp(double z, bool single)
-{
-	return single ? (float) pow(2.7182817, z) : exp(z);
-}
-
 /* What a neuron makes of its sum. */
 static double
 network_activate(Activation activation, double z, double threshold,
@@ -23,17 +16,17 @@ network_activate(Activation activation, double z, double threshold,
 		case ACTIVATION_THRESHOLD:
 			return z > threshold ? 1 : 0;
 		case ACTIVATION_LOGISTIC:
-			return 1 / model_round(1 + network_exp(-z, single), single);
+			return 1 / model_round(1 + model_exp(-z, single), single);
 		case ACTIVATION_TANH:
 			return tanh(z);
 		case ACTIVATION_EXPONENTIAL:
-			return network_exp(z, single);
+			return model_exp(z, single);
 		case ACTIVATION_RECIPROCAL:
 			return 1 / z;
 		case ACTIVATION_SQUARE:
 			return z * z;
 		case ACTIVATION_GAUSS:
-			return network_exp(-model_round(z * z, single), single);
+			return model_exp(-model_round(z * z, single), single);
 		case ACTIVATION_SINE:
 			return sin(z);
 		case ACTIVATION_COSINE:
@@ -89,7 +82,7 @@ layer_finish(const Run *run, const uint32 *layer, double sum,
 	{
 		z = model_round(sum / num[0], single);
 		z = model_round(z + num[layer[LAYER_NEURONS]], single);
-		return network_exp(z, single);
+		return model_exp(z, single);
 	}
 	z = model_round(sum + num[0], single);
 	return model_round(
@@ -160,8 +153,7 @@ layer_normalize(Normalization method, double *units, uint32 n, bool single)
 	for (uint32 i = 0; i < n; i++)
 	{
 		if (method == NORMALIZATION_SOFTMAX)
-			units[i] =
-				network_exp(model_round(units[i] - max, single), single);
+			units[i] = model_exp(model_round(units[i] - max, single), single);
 		sum = model_round(sum + units[i], single);
 	}
 	for (uint32 i = 0; i < n; i++)

@@ -57,7 +57,7 @@ norm_continuous_compile(Compiler *c, Scope *scope, XmlNode *node)
 	uint32 n;
 	double *points = norm_points(node, &n);
 
-	value = expression_cast(c, node, value, type_double);
+	value = expression_cast(c, value, type_double);
 	code_begin(c, OP_norm_continuous);
 	code_word(c, outliers);
 	code_word(c, value.at);
@@ -206,7 +206,7 @@ discretize_compile(Compiler *c, Scope *scope, XmlNode *node)
 	uint32 n;
 	double *bins = discretize_bins(c, node, type, &n);
 
-	value = expression_cast(c, node, value, type_double);
+	value = expression_cast(c, value, type_double);
 	code_begin(c, OP_discretize);
 	code_word(c, value.at);
 	code_nums(c, bins, n);

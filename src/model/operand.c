@@ -4,6 +4,7 @@
 #include "model/expression.h"
 
 const FieldType type_double = {VALUE_DOUBLE, OPTYPE_CONTINUOUS, 0};
+const FieldType type_float = {VALUE_FLOAT, OPTYPE_CONTINUOUS, 0};
 const FieldType type_text = {VALUE_TEXT, OPTYPE_CATEGORICAL, 0};
 const FieldType type_boolean = {VALUE_BOOLEAN, OPTYPE_CATEGORICAL, 0};
 
@@ -91,7 +92,7 @@ operand_default(Compiler *c, XmlNode *node, Operand value, const char *text)
 		return value;
 	if (!value_try(c, text, value.type, &number))
 	{
-		value = expression_cast(c, node, value, type_text);
+		value = expression_cast(c, value, type_text);
 		number = value_parse(c, node, text, type_text);
 	}
 	missing = expression_number(c, number, value.type);

@@ -1,6 +1,7 @@
 /* Output: what a model tells beside its predicted value. */
 #include "postgres.h"
 
+#include "miscadmin.h"
 #include "model/expression.h"
 #include "model/association.h"
 #include "model/import.h"
@@ -77,6 +78,8 @@ output_of_best(OutputSource *source, uint32 first, int n, const double *labels,
 {
 	uint32 at;
 
+	if (first == MODEL_NONE || best == MODEL_NONE)
+		return output_slot(source, MODEL_NONE, 0, type_double);
 	code_begin(source->c, OP_pick);
 	code_word(source->c, best);
 	code_word(source->c, first);
@@ -216,7 +219,7 @@ static Operand
 display_choose(OutputSource *source, Operand value, const double *pairs, int n)
 {
 	Compiler *c = source->c;
-	Operand shown = expression_cast(c, source->node, value, type_text);
+	Operand shown = expression_cast(c, value, type_text);
 
 	for (int i = n - 1; i >= 0; i--)
 	{
@@ -355,8 +358,7 @@ output_value(OutputSource *source, OutputFeature feature)
 	}
 	if (result->feature == NULL)
 		return output_slot(source, MODEL_NONE, 0, type_double);
-	at = result->feature(source->c, source->scope, result->feature_arg,
-						 source->node, &type);
+	at = result->feature(result->feature_arg, source->node, &type);
 	return operand_make(at, type);
 }
 
@@ -465,7 +467,7 @@ output_field(Compiler *c, Scope *scope, XmlNode *node, XmlNode *target,
 	output_rest(node, feature);
 	field->type = type_parse(node, value.type);
 	if (field->type.type != value.type.type)
-		value = expression_cast(c, node, value, field->type);
+		value = expression_cast(c, value, field->type);
 	field->slot = scope_set(c, scope, value);
 	field->state = FIELD_READY;
 	return field;
@@ -489,6 +491,7 @@ output_compile(Compiler *c, Scope *scope, XmlNode *output, Result *result)
 		Field *listed = palloc(sizeof(Field));
 		Field *outer = palloc(sizeof(Field));
 
+		CHECK_FOR_INTERRUPTS();
 		*listed = *outer = *field;
 		field_add(&scope->fields, field);
 		/* Models that follow in a chain see it. */

@@ -112,7 +112,7 @@ predicate_set(Compiler *c, Scope *scope, XmlNode *node)
 	XmlNode *array = xml_need_child(node, "Array");
 	Operand value = expression_slot(c, field->slot, field->type);
 	int n;
-	double *values = array_parse(c, array, field->type, &n);
+	double *values = value_array(c, array, field->type, &n);
 
 	xml_need(node, "booleanOperator");
 	return member_emit(
@@ -127,8 +127,8 @@ predicate_set(Compiler *c, Scope *scope, XmlNode *node)
 static uint32
 predicate_compound(Compiler *c, Scope *scope, XmlNode *node)
 {
-	int size = 4;
-	uint32 *operands = palloc(size * sizeof(uint32));
+	uint32 *operands = NULL;
+	uint32 size = 0;
 	uint32 n = 0;
 	uint32 at;
 	int kind;
@@ -138,11 +138,7 @@ predicate_compound(Compiler *c, Scope *scope, XmlNode *node)
 	for (XmlNode *child = predicate_child(node); child != NULL;
 		 child = predicate_find(child->next))
 	{
-		if (n == size)
-		{
-			size *= 2;
-			operands = repalloc(operands, size * sizeof(uint32));
-		}
+		operands = builder_grow(operands, n, 1, &size, sizeof(uint32));
 		operands[n++] = predicate_compile(c, scope, child);
 	}
 	if (n == 0)

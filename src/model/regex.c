@@ -26,6 +26,9 @@
 
 #define REGEX_ENTRIES 1024
 
+/* Of texts that are longer a step of a match may take long. */
+#define REGEX_LONG_TEXT 65536
+
 /* Groups of one pattern, the whole match among them. */
 #define REGEX_MAX_GROUPS 256
 
@@ -44,6 +47,7 @@ struct Regex
 	int flags;
 	struct RegexCache *cache;
 	pcre2_code *code;
+	pcre2_code *watched; /* looks for a cancel at each step, or NULL */
 };
 
 struct RegexCache
@@ -154,6 +158,31 @@ regex_options(int flags)
 	return options;
 }
 
+/*
+ * The code for a text of a size. One step may run through all of the text, so
+ * of a long one each step looks for a cancel.
+ */
+static pcre2_code *
+regex_code(Regex *regex, Size size)
+{
+	StringInfoData source;
+	int flags = regex->flags;
+	int number;
+	PCRE2_SIZE offset;
+
+	if (size <= REGEX_LONG_TEXT)
+		return regex->code;
+	if (regex->watched != NULL)
+		return regex->watched;
+	if (regex_source(&source, regex->pattern, regex->size, &flags) == NULL)
+		regex->watched =
+			pcre2_compile((PCRE2_SPTR) source.data, source.len,
+						  regex_options(flags) | PCRE2_AUTO_CALLOUT, &number,
+						  &offset, regex->cache->compile);
+	pfree(source.data);
+	return regex->watched == NULL ? regex->code : regex->watched;
+}
+
 /* Compiles a pattern; NULL, or why it cannot. */
 static const char *
 regex_compile(Regex *regex, const char *pattern, Size size, int flags)
@@ -203,6 +232,8 @@ regex_forget(Regex *regex)
 {
 	if (regex->code != NULL)
 		pcre2_code_free(regex->code);
+	if (regex->watched != NULL)
+		pcre2_code_free(regex->watched);
 	if (regex->pattern != NULL)
 		pfree(regex->pattern);
 	memset(regex, 0, sizeof(Regex));
@@ -277,6 +308,7 @@ regex_find(Regex *regex, const char *text, Size size, Size from, Size *start,
 {
 	uint32 options = from == 0 ? 0 : PCRE2_NO_UTF_CHECK;
 	uint32 steps = REGEX_ALL_STEPS / (size + 1);
+	pcre2_code *compiled = regex_code(regex, size);
 	PCRE2_SIZE *found;
 	int code;
 
@@ -287,7 +319,7 @@ regex_find(Regex *regex, const char *text, Size size, Size from, Size *start,
 	do
 	{
 		CHECK_FOR_INTERRUPTS();
-		code = pcre2_match(regex->code, (PCRE2_SPTR) text, size, from, options,
+		code = pcre2_match(compiled, (PCRE2_SPTR) text, size, from, options,
 						   regex->cache->data, regex->cache->match);
 	} while (code == PCRE2_ERROR_CALLOUT);
 	if (code == PCRE2_ERROR_NOMATCH)

@@ -173,8 +173,9 @@ flags(Translation *t)
 	initStringInfo(&kept);
 	for (t->at += 2; t->at < p; t->at++)
 	{
-		if (*t->at == 'd' || (*t->at == 'U' && (off || t->started)))
-			t->error = "flag d, or U that is not at the start";
+		if (*t->at == 'd' || *t->at == 'x' ||
+			(*t->at == 'U' && (off || t->started)))
+			t->error = "flag d or x, or U that is not at the start";
 		else if (*t->at == 'U')
 			t->seen |= REGEX_SAW_UNICODE;
 		else if (*t->at != 'u')

@@ -6,17 +6,20 @@
 #include "model/compile.h"
 #include "model/normalize.h"
 
-/* The terms of a table while they are read. */
+/* Terms while they are read, two words each. */
+typedef struct TermList
+{
+	uint32 n;
+	uint32 max;
+	uint32 *words;
+} TermList;
+
+/* The terms of a table. */
 typedef struct Terms
 {
-	uint32 *plain; /* slot, coefficient */
-	uint32 nplain;
-	uint32 *other; /* record, coefficient */
-	uint32 nother;
+	TermList plain; /* slot, coefficient */
+	TermList other; /* record, coefficient */
 } Terms;
-
-static const FieldType number_type = {VALUE_DOUBLE, OPTYPE_CONTINUOUS, 0};
-static const FieldType single_type = {VALUE_FLOAT, OPTYPE_CONTINUOUS, 0};
 
 /* Adds the terms that are expressions, and the intercept. */
 static double
@@ -123,23 +126,10 @@ const ModelOp model_op_linear = {"linear", "isn*(sn)*(xn)", linear_check, NULL,
 static double
 coefficient_eval(const Run *run, const uint32 *args, const double *row)
 {
-	double value = row[args[0]];
-	const double *keys = run->num + args[1];
-	uint32 low = 0;
-	uint32 high = args[2];
+	uint32 n = args[2];
+	uint32 at = number_find(run->num + args[1], n, row[args[0]]);
 
-	while (low < high)
-	{
-		uint32 middle = (low + high) / 2;
-
-		if (keys[middle] < value)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	if (low < args[2] && keys[low] == value)
-		return run->num[args[3] + low];
-	return 0;
+	return at < n ? run->num[args[3] + at] : 0;
 }
 
 /* args: slot, keys in ascending order, numbers. */
@@ -152,25 +142,19 @@ coefficient_check(const Model *model, const uint32 *args)
 const ModelOp model_op_coefficient = {"coefficient", "sNN", coefficient_check,
 									  coefficient_eval, NULL};
 
-/* Makes room for a term more and adds it. */
+/* Terms: what is multiplied, a slot or a record, and its coefficient. */
 static void
-terms_add(uint32 **pairs, uint32 *count, uint32 what, uint32 coefficient)
+terms_add(TermList *list, uint32 what, uint32 coefficient)
 {
-	uint32 *list = *pairs;
-
-	if (list == NULL)
-		list = palloc(sizeof(uint32) * 2 * 8);
-	else if (*count >= 8 && (*count & (*count - 1)) == 0)
-		list = repalloc(list, sizeof(uint32) * 4 * (Size) *count);
-	list[2 * *count] = what;
-	list[2 * *count + 1] = coefficient;
-	(*count)++;
-	*pairs = list;
+	list->words =
+		builder_grow(list->words, list->n, 1, &list->max, 2 * sizeof(uint32));
+	list->words[2 * list->n] = what;
+	list->words[2 * list->n++ + 1] = coefficient;
 }
 
 /* Can the slot of such a field be multiplied as it is? */
 static bool
-type_is_number(ValueType type)
+slot_is_number(ValueType type)
 {
 	return type == VALUE_DOUBLE || type == VALUE_FLOAT ||
 		   type == VALUE_INTEGER || type == VALUE_BOOLEAN;
@@ -178,12 +162,12 @@ type_is_number(ValueType type)
 
 /* An operand as a number, of 32 bits in a model that is so wide. */
 static Operand
-operand_number(Compiler *c, Scope *scope, XmlNode *node, Operand value)
+operand_number(Compiler *c, Scope *scope, Operand value)
 {
 	if (scope->single && value.type.type != VALUE_FLOAT)
-		return expression_cast(c, node, value, single_type);
+		return expression_cast(c, value, type_float);
 	if (value.type.type != VALUE_DOUBLE && value.type.type != VALUE_FLOAT)
-		return expression_cast(c, node, value, number_type);
+		return expression_cast(c, value, type_double);
 	return value;
 }
 
@@ -197,20 +181,19 @@ numeric_compile(Compiler *c, Scope *scope, XmlNode *node, Terms *terms)
 	Field *field = scope_field(c, scope, node, name);
 	Operand value;
 
-	if (exponent == 1 && type_is_number(field->type.type))
+	if (exponent == 1 && slot_is_number(field->type.type))
 	{
-		terms_add(&terms->plain, &terms->nplain, field->slot, factor);
+		terms_add(&terms->plain, field->slot, factor);
 		return;
 	}
-	value =
-		operand_number(c, scope, node, expression_field(c, scope, node, name));
+	value = operand_number(c, scope, expression_field(c, scope, node, name));
 	if (exponent != 1)
 	{
-		Operand args[2] = {value, expression_number(c, exponent, number_type)};
+		Operand args[2] = {value, expression_number(c, exponent, type_double)};
 
 		value = expression_apply(c, node, "pow", args, 2);
 	}
-	terms_add(&terms->other, &terms->nother, value.at, factor);
+	terms_add(&terms->other, value.at, factor);
 }
 
 /* Adds a PredictorTerm: a product of fields. */
@@ -219,19 +202,18 @@ term_compile(Compiler *c, Scope *scope, XmlNode *node, Terms *terms)
 {
 	double coefficient = xml_need_number(node, "coefficient");
 	XmlNode *ref = xml_need_child(node, "FieldRef");
-	Operand value =
-		expression_number(c, model_round(coefficient, scope->single),
-						  scope->single ? single_type : number_type);
+	Operand value = expression_number(
+		c, model_round(coefficient, scope->single), type_real(scope->single));
 
 	(void) xml_attr(node, "name");
 	for (; ref != NULL; ref = xml_next(ref, "FieldRef"))
 	{
 		Operand args[2] = {value, expression_compile(c, scope, ref)};
 
-		args[1] = operand_number(c, scope, ref, args[1]);
+		args[1] = operand_number(c, scope, args[1]);
 		value = expression_apply(c, node, "*", args, 2);
 	}
-	terms_add(&terms->other, &terms->nother, value.at, builder_num(c, 1));
+	terms_add(&terms->other, value.at, builder_num(c, 1));
 }
 
 /* A value of a categorical predictor and its coefficient. */
@@ -288,16 +270,12 @@ categorical_compile(Compiler *c, Scope *scope, XmlNode *node, Terms *terms)
 	const char *name = xml_need(node, "name");
 	Field *field = scope_field(c, scope, node, name);
 	uint32 n = 0;
-	uint32 max = 8;
-	Choice *choices = palloc(sizeof(Choice) * max);
+	uint32 max = 0;
+	Choice *choices = NULL;
 
 	while (node != NULL && strcmp(xml_need(node, "name"), name) == 0)
 	{
-		if (n == max)
-		{
-			max *= 2;
-			choices = repalloc(choices, sizeof(Choice) * (Size) max);
-		}
+		choices = builder_grow(choices, n, 1, &max, sizeof(Choice));
 		choices[n].key =
 			value_parse(c, node, xml_need(node, "value"), field->type);
 		choices[n].number = xml_need_number(node, "coefficient");
@@ -305,8 +283,8 @@ categorical_compile(Compiler *c, Scope *scope, XmlNode *node, Terms *terms)
 		n++;
 		node = xml_next(node, "CategoricalPredictor");
 	}
-	terms_add(&terms->other, &terms->nother,
-			  coefficient_emit(c, field->slot, choices, n), builder_num(c, 1));
+	terms_add(&terms->other, coefficient_emit(c, field->slot, choices, n),
+			  builder_num(c, 1));
 	pfree(choices);
 	return node;
 }
@@ -331,12 +309,12 @@ table_compile(Compiler *c, Scope *scope, XmlNode *table, uint32 slot)
 	code_word(c, scope->single);
 	code_word(c, slot);
 	code_num(c, intercept);
-	code_word(c, terms.nplain);
-	for (uint32 i = 0; i < 2 * terms.nplain; i++)
-		code_word(c, terms.plain[i]);
-	code_word(c, terms.nother);
-	for (uint32 i = 0; i < 2 * terms.nother; i++)
-		code_word(c, terms.other[i]);
+	code_word(c, terms.plain.n);
+	for (uint32 i = 0; i < 2 * terms.plain.n; i++)
+		code_word(c, terms.plain.words[i]);
+	code_word(c, terms.other.n);
+	for (uint32 i = 0; i < 2 * terms.other.n; i++)
+		code_word(c, terms.other.words[i]);
 	scope_step(scope, code_end(c));
 }
 
@@ -367,7 +345,7 @@ regression_compile(Compiler *c, Scope *scope, XmlNode *node, NormalLink link,
 	if (link == LINK_SIMPLEMAX)
 		xml_unsupported(node, "normalizationMethod", "simplemax");
 	(void) xml_attr(table, "targetCategory");
-	result->type = scope->single ? single_type : number_type;
+	result->type = type_real(scope->single);
 	result->value = builder_slots(c, 1);
 	table_compile(c, scope, table, result->value);
 	if (link != LINK_NONE)
@@ -448,12 +426,12 @@ classification_compile(Compiler *c, Scope *scope, XmlNode *node,
 	for (int i = 0; i < n; i++, table = xml_next(table, "RegressionTable"))
 	{
 		result->labels[i] =
-			label_parse(c, scope, table, xml_need(table, "targetCategory"));
+			scope_label(c, scope, table, xml_need(table, "targetCategory"));
 		table_compile(c, scope, table, result->probability + i);
 	}
 	if (n == 1)
 	{
-		Operand zero = expression_number(c, 0, number_type);
+		Operand zero = expression_number(c, 0, type_double);
 
 		if (link == LINK_SIMPLEMAX)
 			xml_unsupported(node, "normalizationMethod", "simplemax");

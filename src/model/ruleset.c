@@ -220,7 +220,7 @@ typedef struct RuleBuilder
 	Compiler *c;
 	Scope *scope;
 	Result *result;
-	int maxlabels;
+	uint32 maxlabels;
 	uint32 nrules;
 	uint32 maxrules;
 	uint32 *rules;
@@ -231,22 +231,15 @@ typedef struct RuleBuilder
 static uint32
 rule_label(RuleBuilder *b, XmlNode *node, const char *score)
 {
-	double label = label_parse(b->c, b->scope, node, score);
+	double label = scope_label(b->c, b->scope, node, score);
 	Result *result = b->result;
 
 	CHECK_FOR_INTERRUPTS();
 	for (int i = 0; i < result->nlabels; i++)
 		if (result->labels[i] == label)
 			return i;
-	if (result->nlabels == b->maxlabels)
-	{
-		b->maxlabels = Max(16, 2 * b->maxlabels);
-		result->labels =
-			result->labels == NULL
-				? palloc(b->maxlabels * sizeof(double))
-				: repalloc(result->labels,
-						   mul_size(b->maxlabels, sizeof(double)));
-	}
+	result->labels = builder_grow(result->labels, result->nlabels, 1,
+								  &b->maxlabels, sizeof(double));
 	result->labels[result->nlabels] = label;
 	return result->nlabels++;
 }
@@ -261,13 +254,8 @@ rule_add(RuleBuilder *b, XmlNode *node)
 	if (test == NULL)
 		xml_fail(node, ERRCODE_INVALID_PARAMETER_VALUE,
 				 "rule has no predicate");
-	if (b->nrules == b->maxrules)
-	{
-		Size size = mul_size(b->maxrules, 2 * RULE_WORDS * sizeof(uint32));
-
-		b->maxrules *= 2;
-		b->rules = repalloc(b->rules, size);
-	}
+	b->rules = builder_grow(b->rules, b->nrules, 1, &b->maxrules,
+							RULE_WORDS * sizeof(uint32));
 	rule = b->rules + RULE_WORDS * (Size) b->nrules;
 	rule[RULE_TEST] = predicate_compile(b->c, b->scope, test);
 	rule[RULE_NEXT] = b->nrules + 1;
@@ -383,7 +371,7 @@ rules_write(RuleBuilder *b, XmlNode *node, RuleCriterion criterion)
 void
 model_compile_ruleset(Compiler *c, Scope *scope, XmlNode *node, Result *result)
 {
-	RuleBuilder b = {c, scope, result, .maxrules = 64};
+	RuleBuilder b = {c, scope, result};
 	XmlNode *set = xml_need_child(node, "RuleSet");
 	RuleCriterion criterion = rules_criterion(set);
 
@@ -395,7 +383,6 @@ model_compile_ruleset(Compiler *c, Scope *scope, XmlNode *node, Result *result)
 		 list = xml_next(list, "ScoreDistribution"))
 		xml_skip(list);
 	result->type = scope->predicts;
-	b.rules = palloc(b.maxrules * RULE_WORDS * sizeof(uint32));
 	rules_compile(&b, set);
 	rules_entities(&b);
 	rules_write(&b, set, criterion);

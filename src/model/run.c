@@ -10,6 +10,9 @@
 /* Most bytes of rows of a block. */
 #define RUN_ROW_BYTES (64 * 1024 * 1024)
 
+/* Most bytes of texts that the rows of a block make. */
+#define RUN_TEXT_BYTES (256 * 1024 * 1024)
+
 /* Texts that are not in the dictionary, numbered behind it. */
 typedef struct RunText
 {
@@ -22,6 +25,7 @@ typedef struct RunTexts
 {
 	MemoryContext context; /* of the texts, emptied with each block */
 	RunText *texts;
+	Size bytes; /* of the texts */
 	uint32 n;
 	uint32 size;
 	uint32 buckets[256];
@@ -44,8 +48,9 @@ run_create(const Model *model, int nrows, MemoryContext context)
 	run->stride = Max(model->head->nslots, 1);
 	run->nrows = Min(Min(nrows, MODEL_BLOCK),
 					 Max(1, RUN_ROW_BYTES / (run->stride * sizeof(double))));
+	/* A form from outside may tell slots that it never sets. */
 	run->rows = palloc_extended(sizeof(double) * run->stride * run->nrows,
-								MCXT_ALLOC_HUGE);
+								MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 	run->texts = palloc0(sizeof(RunTexts));
 	run->texts->context = AllocSetContextCreate(context, "iaros model texts",
 												ALLOCSET_SMALL_SIZES);
@@ -55,15 +60,15 @@ run_create(const Model *model, int nrows, MemoryContext context)
 
 /* Forgets what the last block left: before its inputs are put into slots. */
 void
-run_begin(Run *run, int nrows)
+run_begin(Run *run)
 {
-	Assert(nrows <= run->nrows);
 	memset(run->invalid, 0, sizeof(run->invalid));
 	run->incompatible = false;
 	if (run->texts->n > 0)
 	{
 		MemoryContextReset(run->texts->context);
 		run->texts->n = 0;
+		run->texts->bytes = 0;
 		memset(run->texts->buckets, 0, sizeof(run->texts->buckets));
 	}
 }
@@ -100,9 +105,17 @@ static uint32
 run_text_add(const Run *run, const char *text, Size size, uint32 bucket)
 {
 	RunTexts *texts = run->texts;
-	char *copy = MemoryContextAlloc(texts->context, size + 1);
+	char *copy;
 	RunText *entry;
 
+	texts->bytes += size + sizeof(RunText);
+	if (texts->bytes > RUN_TEXT_BYTES)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("texts that a model makes become too long"),
+				 errdetail("Those of %d rows take more than %d MB.",
+						   run->nrows, RUN_TEXT_BYTES / (1024 * 1024))));
+	copy = MemoryContextAlloc(texts->context, size + 1);
 	memcpy(copy, text, size);
 	copy[size] = '\0';
 	if (texts->n == texts->size)

@@ -116,8 +116,11 @@ scan_begin(const void *sink_args, double rows)
 		CurrentMemoryContext, "iaros model block", ALLOCSET_DEFAULT_SIZES);
 	model_view(&state->model, args_model(args));
 	model_root(&state->model, &state->root);
-	state->run = run_create(&state->model, MODEL_BLOCK, CurrentMemoryContext);
-	run_begin(state->run, 0);
+	state->run = run_create(&state->model,
+							model_is_large(&state->model) ? MODEL_BLOCK
+														  : MODEL_BLOCK_SMALL,
+							CurrentMemoryContext);
+	run_begin(state->run);
 	return state;
 }
 
@@ -185,7 +188,7 @@ scan_flush(ScanState *state)
 		kept->n++;
 	}
 	state->nrows = 0;
-	run_begin(run, 0);
+	run_begin(run);
 	MemoryContextReset(state->block);
 }
 
@@ -298,8 +301,8 @@ scan_get(const CoreRows *core_rows, uint64 i, const bool *wanted,
 	nulls[COLUMN_LABEL] = true;
 	if (!wanted[COLUMN_LABEL] || kept->labels == NULL)
 		return;
-	label = bind_value_text(state->run, state->root.value_type,
-							(int) state->root.value_year, kept->labels[i]);
+	label =
+		bind_value_text(state->run, state->root.value_type, kept->labels[i]);
 	if (label == NULL)
 		return;
 	values[COLUMN_LABEL] = CStringGetTextDatum(label);
@@ -308,17 +311,18 @@ scan_get(const CoreRows *core_rows, uint64 i, const bool *wanted,
 
 /* Which number of the model is the score: slot, or see ScanArgs. */
 static uint32
-scan_score_slot(const ScanState *state, const NullableDatum *label)
+scan_score_slot(const Model *model, const ModelRoot *root,
+				const NullableDatum *label)
 {
-	const ModelRoot *root = &state->root;
+	Run *run = run_create(model, 1, CurrentMemoryContext);
 
 	if (!label->isnull)
-		return score_slot(state->run, root, DatumGetTextPP(label->value));
+		return score_slot(run, root, DatumGetTextPP(label->value));
 	if (root->nlabels > 2)
 		return SCORE_OF_BEST;
 	if (root->nlabels == 0 && root->value_type == VALUE_TEXT)
 		return MODEL_NONE;
-	return score_slot(state->run, root, NULL);
+	return score_slot(run, root, NULL);
 }
 
 /* Finds the column of keys. */
@@ -366,7 +370,6 @@ scan_args(const Model *model, CoreSource *source, const NullableDatum *params)
 	BindInput *inputs = bind_columns(model, source->desc);
 	ScanArgs head = {0};
 	ScanArgs *args;
-	ScanState *probe;
 	ModelRoot root;
 
 	model_root(model, &root);
@@ -381,8 +384,7 @@ scan_args(const Model *model, CoreSource *source, const NullableDatum *params)
 	args->last = args->key;
 	for (uint32 i = 0; i < root.ninputs; i++)
 		args->last = Max(args->last, inputs[i].attno);
-	probe = scan_begin(args, 0);
-	args->score = scan_score_slot(probe, &params[PARAM_LABEL]);
+	args->score = scan_score_slot(model, &root, &params[PARAM_LABEL]);
 	args->labels = root.nlabels > 0 || root.value_type == VALUE_TEXT;
 	return args;
 }

@@ -107,10 +107,6 @@ domain_read(Compiler *c, XmlNode *node, FieldType type)
 void
 schema_dictionary(Compiler *c, XmlNode *dictionary)
 {
-	/* What fields have that do not tell their type, in old documents. */
-	FieldType text = {VALUE_TEXT, OPTYPE_CATEGORICAL, 0};
-	FieldType number = {VALUE_DOUBLE, OPTYPE_CONTINUOUS, 0};
-
 	xml_attr(dictionary, "numberOfFields");
 	for (XmlNode *node = xml_child(dictionary, "DataField"); node != NULL;
 		 node = xml_next(node, "DataField"))
@@ -123,8 +119,10 @@ schema_dictionary(Compiler *c, XmlNode *dictionary)
 					 "field \"%s\" is declared twice", field->name);
 		if (!xml_is(node, "isCyclic", "0") && xml_attr(node, "isCyclic"))
 			xml_unsupported(node, "isCyclic", xml_attr(node, "isCyclic"));
-		field->type = type_parse(
-			node, xml_is(node, "optype", "continuous") ? number : text);
+		/* Fields of old documents need not tell their type. */
+		field->type =
+			type_parse(node, xml_is(node, "optype", "continuous") ? type_double
+																  : type_text);
 		field->node = node;
 		field->slot = MODEL_NONE;
 		field->domain = domain_read(c, node, field->type);
@@ -170,15 +168,6 @@ treatment_is_default(const Treatment *treatment)
 		   treatment->outliers == TREAT_OUTLIER_AS_IS;
 }
 
-static int
-compare_doubles(const void *a, const void *b)
-{
-	double x = *(const double *) a;
-	double y = *(const double *) b;
-
-	return x < y ? -1 : x > y;
-}
-
 /* Adds a set of values as an operand, sorted. */
 static void
 treat_set(Compiler *c, const double *values, int n)
@@ -187,7 +176,7 @@ treat_set(Compiler *c, const double *values, int n)
 
 	if (n > 0)
 		memcpy(sorted, values, n * sizeof(double));
-	qsort(sorted, n, sizeof(double), compare_doubles);
+	number_sort(sorted, n);
 	code_nums(c, sorted, n);
 	pfree(sorted);
 }
@@ -217,7 +206,8 @@ treat_compile(Compiler *c, Scope *scope, Field *field, uint32 from,
 		flags |= TREAT_INNER;
 	else if (treatment_is_default(treatment) && domain->ninvalid == 0 &&
 			 domain->nmissing == 0 &&
-			 (treatment->invalid == TREAT_AS_IS ||
+			 ((treatment->invalid == TREAT_AS_IS &&
+			   treatment->invalid_value == NULL) ||
 			  (domain->nvalid == 0 && domain->nintervals == 0)))
 		flags |= TREAT_TRIVIAL;
 	if (domain == NULL)
@@ -257,7 +247,7 @@ schema_input(Compiler *c, Scope *scope, Field *field, uint32 flags)
 	field->nvalues = declared->nvalues;
 	field->values = declared->values;
 	field->slot = builder_slots(c, 1);
-	input_add(c, field, flags);
+	compile_input(c, field, flags);
 	treat_compile(c, scope, field, field->slot, declared->domain, &treatment);
 	field->state = FIELD_READY;
 }
@@ -353,7 +343,7 @@ schema_target(Compiler *c, Scope *scope, XmlNode *node, const char *name)
 
 /* Declares a field that a mining schema lists. */
 static void
-schema_field(Compiler *c, Scope *scope, XmlNode *node)
+schema_field(Scope *scope, XmlNode *node)
 {
 	Field *field = palloc0(sizeof(Field));
 	Treatment treatment;
@@ -390,6 +380,6 @@ schema_mining(Compiler *c, Scope *scope, XmlNode *schema)
 					 "field \"%s\" is listed twice", name);
 		if (usage == 1 || usage == 2)
 			schema_target(c, scope, node, name);
-		schema_field(c, scope, node);
+		schema_field(scope, node);
 	}
 }

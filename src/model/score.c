@@ -15,6 +15,9 @@
 #include "utils/memutils.h"
 #include "utils/typcache.h"
 
+/* Most classes that an error names. */
+#define SCORE_MAX_LISTED 20
+
 /* Models that a call site keeps, as a query may score by many. */
 #define SCORE_MODELS 64
 
@@ -28,9 +31,11 @@ typedef struct ScoreCall
 	ModelRoot root;
 	Run *run;
 	uint32 slot; /* of the score when no class is named; MODEL_NONE: unknown */
-	/* Of the row type. */
+	/* Of the row type, in a context of its own. */
+	MemoryContext row;
 	Oid type;
 	int32 typmod;
+	uint64 version; /* another one after ALTER TYPE, ALTER TABLE */
 	TupleDesc desc;
 	BindInput *inputs;
 	Datum *values;
@@ -112,18 +117,26 @@ score_call(FunctionCallInfo fcinfo)
 
 /* Finds the columns of a row type. */
 static void
-score_bind(ScoreCall *call, Oid type, int32 typmod)
+score_bind(ScoreCall *call, Oid type, int32 typmod, uint64 version)
 {
-	MemoryContext old = MemoryContextSwitchTo(call->context);
-	TupleDesc desc = lookup_rowtype_tupdesc_copy(type, typmod);
+	MemoryContext old;
+	TupleDesc desc;
 
+	/* Rows of one call site may be of types that alternate. */
 	call->type = InvalidOid;
+	if (call->row == NULL)
+		call->row = AllocSetContextCreate(call->context, "iaros score row",
+										  ALLOCSET_SMALL_SIZES);
+	MemoryContextReset(call->row);
+	old = MemoryContextSwitchTo(call->row);
+	desc = lookup_rowtype_tupdesc_copy(type, typmod);
 	call->inputs = bind_columns(call->model, desc);
 	call->desc = desc;
 	call->values = palloc(desc->natts * sizeof(Datum));
 	call->nulls = palloc(desc->natts * sizeof(bool));
 	call->type = type;
 	call->typmod = typmod;
+	call->version = version;
 	MemoryContextSwitchTo(old);
 }
 
@@ -131,18 +144,20 @@ score_bind(ScoreCall *call, Oid type, int32 typmod)
 static void
 score_record(ScoreCall *call, HeapTupleHeader record)
 {
+	Oid type = HeapTupleHeaderGetTypeId(record);
+	int32 typmod = HeapTupleHeaderGetTypMod(record);
+	uint64 version = assign_record_type_identifier(type, typmod);
 	HeapTupleData tuple;
 
-	if (call->type != HeapTupleHeaderGetTypeId(record) ||
-		call->typmod != HeapTupleHeaderGetTypMod(record))
-		score_bind(call, HeapTupleHeaderGetTypeId(record),
-				   HeapTupleHeaderGetTypMod(record));
+	if (call->type != type || call->typmod != typmod ||
+		call->version != version)
+		score_bind(call, type, typmod, version);
 	tuple.t_len = HeapTupleHeaderGetDatumLength(record);
 	ItemPointerSetInvalid(&tuple.t_self);
 	tuple.t_tableOid = InvalidOid;
 	tuple.t_data = record;
 	heap_deform_tuple(&tuple, call->desc, call->values, call->nulls);
-	run_begin(call->run, 1);
+	run_begin(call->run);
 	bind_row(call->run, &call->root, call->inputs, run_row(call->run, 0),
 			 call->values, call->nulls);
 	run_block(call->run, 1);
@@ -152,7 +167,7 @@ score_record(ScoreCall *call, HeapTupleHeader record)
 static void
 score_json(ScoreCall *call, Jsonb *json)
 {
-	run_begin(call->run, 1);
+	run_begin(call->run);
 	bind_json(call->run, &call->root, run_row(call->run, 0), json);
 	run_block(call->run, 1);
 }
@@ -168,8 +183,27 @@ score_no_number(const char *detail)
 					 "model_scores() or model_predict().")));
 }
 
+/* The first labels of a model, for an error. */
+static char *
+score_labels(const Run *run, const ModelRoot *root)
+{
+	StringInfoData list;
+
+	initStringInfo(&list);
+	for (uint32 i = 0; i < root->nlabels && i < SCORE_MAX_LISTED; i++)
+	{
+		char *label = bind_value_text(run, root->value_type, root->labels[i]);
+
+		appendStringInfo(&list, "%s\"%s\"", i > 0 ? ", " : "",
+						 label == NULL ? "" : label);
+	}
+	if (root->nlabels > SCORE_MAX_LISTED)
+		appendStringInfoString(&list, " and more");
+	return list.data;
+}
+
 /* The place of a label among those of a model. */
-int
+static int
 score_label(const Run *run, const ModelRoot *root, const text *label)
 {
 	ModelInput type = {.type = root->value_type, .year = root->value_year};
@@ -183,14 +217,15 @@ score_label(const Run *run, const ModelRoot *root, const text *label)
 			score_no_number("It tells apart more than two classes.");
 		return (int) root->positive;
 	}
-	value = bind_text(unconstify(Run *, run), &type, VARDATA_ANY(label),
-					  VARSIZE_ANY_EXHDR(label));
+	value = bind_server_text(unconstify(Run *, run), &type, VARDATA_ANY(label),
+							 VARSIZE_ANY_EXHDR(label));
 	for (uint32 i = 0; i < root->nlabels; i++)
 		if (root->labels[i] == value)
 			return (int) i;
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("model has no class \"%s\"", text_to_cstring(label))));
+			 errmsg("model has no class \"%s\"", text_to_cstring(label)),
+			 errdetail("Its classes are %s.", score_labels(run, root))));
 }
 
 /* The number that a model gives: of a slot of its row. */
@@ -286,9 +321,8 @@ scores_rows(FunctionCallInfo fcinfo, ScoreCall *call)
 	for (uint32 i = 0; i < call->root.nlabels; i++)
 	{
 		double probability = row[call->root.probability + i];
-		char *label =
-			bind_value_text(call->run, call->root.value_type,
-							(int) call->root.value_year, call->root.labels[i]);
+		char *label = bind_value_text(call->run, call->root.value_type,
+									  call->root.labels[i]);
 		Datum values[2];
 		bool nulls[2];
 

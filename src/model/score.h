@@ -8,7 +8,5 @@
 
 extern uint32 score_slot(const Run *run, const ModelRoot *root,
 						 const text *label);
-extern int score_label(const Run *run, const ModelRoot *root,
-					   const text *label);
 
 #endif /* IAROS_MODEL_SCORE_H */

@@ -237,11 +237,8 @@ card_reason(CardBuilder *b, const char *text)
 	for (uint32 i = b->nreasons; i > 0; i--)
 		if (b->texts[i - 1] == code)
 			return i - 1;
-	if (b->nreasons == b->maxreasons)
-	{
-		b->maxreasons *= 2;
-		b->texts = repalloc(b->texts, mul_size(b->maxreasons, sizeof(uint32)));
-	}
+	b->texts =
+		builder_grow(b->texts, b->nreasons, 1, &b->maxreasons, sizeof(uint32));
 	b->texts[b->nreasons] = code;
 	return b->nreasons++;
 }
@@ -250,14 +247,13 @@ card_reason(CardBuilder *b, const char *text)
 static uint32
 card_score(CardBuilder *b, XmlNode *node)
 {
-	FieldType number = {VALUE_DOUBLE, OPTYPE_CONTINUOUS, 0};
 	XmlNode *child = xml_child(node, "ComplexPartialScore");
 	Operand score;
 
 	xml_attr(node, "partialScore");
 	if (child == NULL)
 		return expression_number(b->c, xml_need_number(node, "partialScore"),
-								 number)
+								 type_double)
 			.at;
 	node = expression_child(child);
 	if (node == NULL)
@@ -265,7 +261,7 @@ card_score(CardBuilder *b, XmlNode *node)
 				 "ComplexPartialScore has no expression");
 	score = expression_compile(b->c, b->scope, node);
 	if (score.type.type > VALUE_INTEGER)
-		score = expression_cast(b->c, node, score, number);
+		score = expression_cast(b->c, score, type_double);
 	return score.at;
 }
 
@@ -289,12 +285,8 @@ card_attribute(CardBuilder *b, XmlNode *node, const char *reason,
 	words[3] = builder_num(b->c, baseline);
 	if (reason == NULL || isnan(baseline))
 		b->reasons = false;
-	if (b->nattributes == b->maxattributes)
-	{
-		b->maxattributes *= 2;
-		b->attributes = repalloc(
-			b->attributes, mul_size(b->maxattributes, 4 * sizeof(uint32)));
-	}
+	b->attributes = builder_grow(b->attributes, b->nattributes, 1,
+								 &b->maxattributes, sizeof(words));
 	memcpy(b->attributes + 4 * (Size) b->nattributes++, words, sizeof(words));
 }
 
@@ -307,9 +299,6 @@ card_characteristics(CardBuilder *b)
 
 	b->ends =
 		palloc(mul_size(xml_children(list, "Characteristic"), sizeof(uint32)));
-	b->maxattributes = b->maxreasons = 16;
-	b->attributes = palloc(b->maxattributes * 4 * sizeof(uint32));
-	b->texts = palloc(b->maxreasons * sizeof(uint32));
 	for (; node != NULL; node = xml_next(node, "Characteristic"))
 	{
 		const char *reason = xml_attr(node, "reasonCode");
@@ -364,8 +353,7 @@ model_compile_scorecard(Compiler *c, Scope *scope, XmlNode *node,
 	b.reasons = xml_flag(node, "useReasonCodes", true);
 	xml_attr(node, "baselineMethod");
 	card_characteristics(&b);
-	result->type = (FieldType){scope->single ? VALUE_FLOAT : VALUE_DOUBLE,
-							   OPTYPE_CONTINUOUS, 0};
+	result->type = type_real(scope->single);
 	result->value = builder_slots(c, 1);
 	if (b.reasons)
 	{

@@ -6,10 +6,9 @@
 
 #include <math.h>
 
-#include "common/shortest_dec.h"
 #include "lib/stringinfo.h"
 #include "model/ensemble.h"
-#include "model/model.h"
+#include "model/expression.h"
 
 /* Where the operands of a segment are. */
 enum
@@ -131,28 +130,16 @@ const ModelOp model_op_take = {"take", "s?s?sn*(?ss)", NULL, NULL, take_step};
 static void
 gather_append(const Run *run, StringInfo list, ValueType type, double value)
 {
-	char number[DOUBLE_SHORTEST_DECIMAL_LEN];
-	const char *text;
+	char buffer[VALUE_FORMAT_SIZE];
+	const char *text = buffer;
 	Size size;
 
-	switch (type)
-	{
-		case VALUE_TEXT:
-			text = run_text_get(run, value, &size);
-			if (text != NULL)
-				appendBinaryStringInfo(list, text, (int) size);
-			return;
-		case VALUE_BOOLEAN:
-			appendStringInfoString(list, value == 1 ? "true" : "false");
-			return;
-		case VALUE_FLOAT:
-			float_to_shortest_decimal_buf((float) value, number);
-			break;
-		default:
-			double_to_shortest_decimal_buf(value, number);
-			break;
-	}
-	appendStringInfoString(list, number);
+	if (type == VALUE_TEXT)
+		text = run_text_get(run, value, &size);
+	else
+		size = value_format(buffer, type, value);
+	if (text != NULL)
+		appendBinaryStringInfo(list, text, (int) size);
 }
 
 /* Writes the values of the segments that ran as one text, a list. */
@@ -174,7 +161,7 @@ gather_step(Run *run, const uint32 *args, int first, int n)
 			if (row[part[0]] != 1)
 				continue;
 			if (any)
-				appendStringInfoChar(&list, '\x1F');
+				appendStringInfoChar(&list, MODEL_LIST_SEPARATOR);
 			any = true;
 			if (!isnan(row[part[1]]))
 				gather_append(run, &list, args[0], row[part[1]]);
@@ -188,7 +175,7 @@ gather_step(Run *run, const uint32 *args, int first, int n)
 static bool
 gather_check(const Model *model, const uint32 *args)
 {
-	return args[0] <= VALUE_TEXT;
+	return args[0] < VALUE_TYPES;
 }
 
 const ModelOp model_op_gather = {"gather", "is*(ss)", gather_check, NULL,

@@ -25,13 +25,14 @@
 #include "storage/lock.h"
 #include "utils/builtins.h"
 
-/* Below the data directory, which is where backends are. */
+/* Below the data directory, which is where backends are; one a database. */
 #define SHARE_DIRECTORY "iaros_model"
+#define SHARE_DIRECTORY_SIZE (sizeof(SHARE_DIRECTORY) + 16)
 
 #define HASH_BYTES sizeof(((ModelHead *) NULL)->hash)
 
 /* Room for the name of a file: directory, hash, process, ending. */
-#define SHARE_PATH_SIZE (sizeof(SHARE_DIRECTORY) + 2 * HASH_BYTES + 32)
+#define SHARE_PATH_SIZE (SHARE_DIRECTORY_SIZE + 2 * HASH_BYTES + 32)
 
 /* Between those of pg_advisory_lock(), 1 and 2, and those of others. */
 #define SHARE_LOCK_KIND 77
@@ -39,16 +40,36 @@
 PG_FUNCTION_INFO_V1(model_files);
 PG_FUNCTION_INFO_V1(model_file_remove);
 
+/* The directory of the files of this database. */
+static void
+share_directory(char *directory)
+{
+	snprintf(directory, SHARE_DIRECTORY_SIZE, "%s/%u", SHARE_DIRECTORY,
+			 MyDatabaseId);
+}
+
+/* Makes the directory of this database; false when that fails. */
+static bool
+share_make_directory(void)
+{
+	char directory[SHARE_DIRECTORY_SIZE];
+
+	share_directory(directory);
+	return (MakePGDirectory(SHARE_DIRECTORY) == 0 || errno == EEXIST) &&
+		   (MakePGDirectory(directory) == 0 || errno == EEXIST);
+}
+
 /* The name of the file of a model. */
 static void
 share_path(const uint8 *hash, char *path)
 {
+	char directory[SHARE_DIRECTORY_SIZE];
 	char hex[2 * HASH_BYTES + 1];
 
 	for (int i = 0; i < HASH_BYTES; i++)
 		snprintf(hex + 2 * i, 3, "%02x", hash[i]);
-	snprintf(path, SHARE_PATH_SIZE, "%s/%s.%d", SHARE_DIRECTORY, hex,
-			 MODEL_LAYOUT);
+	share_directory(directory);
+	snprintf(path, SHARE_PATH_SIZE, "%s/%s.%d", directory, hex, MODEL_LAYOUT);
 }
 
 /* The checksum of a compiled form. */
@@ -148,7 +169,7 @@ share_write(const ModelHead *head)
 	bool filled;
 	int fd;
 
-	if (MakePGDirectory(SHARE_DIRECTORY) < 0 && errno != EEXIST)
+	if (!share_make_directory())
 		return false;
 	share_path(head->hash, path);
 	snprintf(temporary, sizeof(temporary), "%s.%d", path, MyProcPid);
@@ -224,6 +245,7 @@ share_name_hash(const char *name, bytea *hash)
 static void
 share_list(ReturnSetInfo *rsinfo, const char *name)
 {
+	char directory[SHARE_DIRECTORY_SIZE];
 	char path[MAXPGPATH];
 	char space[VARHDRSZ + HASH_BYTES];
 	bytea *hash = (bytea *) space;
@@ -233,7 +255,8 @@ share_list(ReturnSetInfo *rsinfo, const char *name)
 
 	if (!share_name_hash(name, hash))
 		return;
-	snprintf(path, sizeof(path), "%s/%s", SHARE_DIRECTORY, name);
+	share_directory(directory);
+	snprintf(path, sizeof(path), "%s/%s", directory, name);
 	if (stat(path, &status) != 0)
 		return;
 	values[0] = CStringGetTextDatum(name);
@@ -248,15 +271,17 @@ PGDLLEXPORT Datum
 model_files(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	char name[SHARE_DIRECTORY_SIZE];
 	struct dirent *entry;
 	DIR *directory;
 
 	core_require_install();
 	SetSingleFuncCall(fcinfo, 0);
-	directory = AllocateDir(SHARE_DIRECTORY);
+	share_directory(name);
+	directory = AllocateDir(name);
 	if (directory == NULL && errno == ENOENT)
 		return (Datum) 0;
-	while ((entry = ReadDir(directory, SHARE_DIRECTORY)) != NULL)
+	while ((entry = ReadDir(directory, name)) != NULL)
 	{
 		CHECK_FOR_INTERRUPTS();
 		share_list(rsinfo, entry->d_name);
@@ -271,6 +296,7 @@ model_file_remove(PG_FUNCTION_ARGS)
 {
 	char *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	char space[VARHDRSZ + HASH_BYTES];
+	char directory[SHARE_DIRECTORY_SIZE];
 	char path[MAXPGPATH];
 
 	if (strlen(name) < 2 * HASH_BYTES || strchr(name, '/') != NULL ||
@@ -278,7 +304,8 @@ model_file_remove(PG_FUNCTION_ARGS)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("\"%s\" is not the file of a model", name),
 						errhint("model_files() lists the files.")));
-	snprintf(path, sizeof(path), "%s/%s", SHARE_DIRECTORY, name);
+	share_directory(directory);
+	snprintf(path, sizeof(path), "%s/%s", directory, name);
 	if (unlink(path) == 0)
 		PG_RETURN_BOOL(true);
 	if (errno != ENOENT)

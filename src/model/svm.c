@@ -88,7 +88,6 @@ svm_category(Svm *svm, XmlNode *node)
 static void
 svm_fields(Svm *svm, XmlNode *fields)
 {
-	FieldType number = {VALUE_DOUBLE, OPTYPE_CONTINUOUS, 0};
 	int n = 0;
 
 	(void) xml_count(fields, "numberOfFields", 0);
@@ -108,7 +107,7 @@ svm_fields(Svm *svm, XmlNode *fields)
 		else
 			xml_unsupported(node, NULL, NULL);
 		if (value.type.type == VALUE_TEXT)
-			value = expression_cast(svm->c, node, value, number);
+			value = expression_cast(svm->c, value, type_double);
 		svm->fields[svm->nfields++] = scope_set(svm->c, svm->scope, value);
 	}
 	if (n == 0)
@@ -127,7 +126,7 @@ svm_vector(Svm *svm, XmlNode *node, int at)
 
 	if (array == NULL)
 		array = xml_need_child(node, "REAL-SparseArray");
-	values = numbers_parse(array, &n);
+	values = value_numbers(array, &n);
 	/* What a sparse array leaves out at its end is told by no index. */
 	if (n > svm->nfields ||
 		(n < svm->nfields &&
@@ -246,7 +245,7 @@ static uint32
 svm_class(Svm *svm, XmlNode *node, const char *attr)
 {
 	const char *text = xml_need(node, attr);
-	double label = label_parse(svm->c, svm->scope, node, text);
+	double label = scope_label(svm->c, svm->scope, node, text);
 	Result *result = svm->result;
 
 	for (int i = 0; i < result->nlabels; i++)
@@ -404,10 +403,7 @@ model_compile_svm(Compiler *c, Scope *scope, XmlNode *node, Result *result)
 	slots = builder_slots(c, result->nlabels);
 	result->value = builder_slots(c, 1);
 	result->type =
-		scope->classifies
-			? scope->predicts
-			: (FieldType){scope->single ? VALUE_FLOAT : VALUE_DOUBLE,
-						  OPTYPE_CONTINUOUS, 0};
+		scope->classifies ? scope->predicts : type_real(scope->single);
 	svm_emit(&svm, slots);
 	if (svm.method == SVM_AGAINST_ALL)
 		result_best(c, scope, result, slots, !largest);

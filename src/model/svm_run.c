@@ -94,7 +94,7 @@ svm_kernel_value(const SvmArgs *svm, double sum)
 	{
 		case SVM_RADIAL:
 			z = model_round(-sum * svm->gamma, single);
-			return single ? (float) pow(2.7182817, z) : exp(z);
+			return model_exp(z, single);
 		case SVM_POLYNOMIAL:
 			z = model_round(sum * svm->gamma, single);
 			z = model_round(z + svm->coef0, single);
@@ -158,7 +158,7 @@ svm_vote(const SvmArgs *svm, const double *num, const uint32 *machine,
 {
 	if (svm->method == SVM_AGAINST_ONE)
 		return value < num[machine[2]] ? machine[3] : machine[4];
-	value = floor(value + 0.5);
+	value = model_whole(value);
 	return value == 1 ? machine[3] : value == 0 ? machine[4] : MODEL_NONE;
 }
 

@@ -54,8 +54,7 @@ target_change(const double *numbers, uint32 whole, bool single, double value)
 	switch (whole)
 	{
 		case TARGET_ROUND:
-			/* Halves go up, also below zero. */
-			return floor(value + 0.5);
+			return model_whole(value);
 		case TARGET_CEILING:
 			return ceil(value);
 		case TARGET_FLOOR:
@@ -126,7 +125,7 @@ target_prior(Compiler *c, Scope *scope, XmlNode *target, double label)
 	for (XmlNode *node = xml_child(target, "TargetValue"); node != NULL;
 		 node = xml_next(node, "TargetValue"))
 		if (xml_attr(node, "value") != NULL &&
-			label_parse(c, scope, node, xml_attr(node, "value")) == label)
+			scope_label(c, scope, node, xml_attr(node, "value")) == label)
 			return xml_number(node, "priorProbability", NAN);
 	return NAN;
 }
@@ -149,7 +148,6 @@ target_fill(Compiler *c, Scope *scope, uint32 slot, double number,
 static void
 target_labels(Compiler *c, Scope *scope, XmlNode *target, Result *result)
 {
-	FieldType number = {VALUE_DOUBLE, OPTYPE_CONTINUOUS, 0};
 	double *priors = palloc(Max(result->nlabels, 1) * sizeof(double));
 	double sum = 0;
 	int best = 0;
@@ -166,7 +164,7 @@ target_labels(Compiler *c, Scope *scope, XmlNode *target, Result *result)
 	if (result->probability != MODEL_NONE)
 		for (int i = 0; i < result->nlabels; i++)
 			target_fill(c, scope, result->probability + i, priors[i] / sum,
-						number);
+						type_double);
 	target_fill(c, scope, result->value, result->labels[best], result->type);
 }
 
@@ -183,7 +181,7 @@ target_cast(Compiler *c, Scope *scope, Result *result)
 	{
 		Operand value = expression_slot(c, result->value, result->type);
 
-		value = expression_cast(c, scope->node, value, scope->predicts);
+		value = expression_cast(c, value, scope->predicts);
 		scope_put(c, scope, result->value, value.at);
 		result->type = value.type;
 	}

@@ -93,7 +93,7 @@ hit_distance(const TokenList *text, int at, const TokenList *term, int limit)
 
 	for (i = 0; i < term->n; i++)
 	{
-		int distance = token_distance(text, at + i, term, i, limit - sum);
+		int distance = text_token_distance(text, at + i, term, i, limit - sum);
 
 		if (distance < 0)
 			return -1;
@@ -117,6 +117,7 @@ count_hits(const TokenList *text, const TokenList *term, const IndexArgs *args)
 	{
 		int distance = hit_distance(text, i, term, limit);
 
+		CHECK_FOR_INTERRUPTS();
 		if (distance < 0)
 			continue;
 		if (args->best && distance < closest)
@@ -145,8 +146,8 @@ eval_index(const Run *run, const uint32 *words, const double *row)
 	if (isnan(text) || isnan(term))
 		return NAN;
 	CHECK_FOR_INTERRUPTS();
-	term_words = token_list(run, args->rules, term, true);
-	text_words = token_list(run, args->rules, text, false);
+	term_words = text_token_list(run, args->rules, term, true);
+	text_words = text_token_list(run, args->rules, text, false);
 	if (text_words == NULL || term_words == NULL)
 		return NAN;
 	count = count_hits(text_words, term_words, args);
@@ -162,8 +163,8 @@ typedef struct RulesBuffer
 	uint32 flags;
 	uint32 pattern;
 	uint32 *rows;
-	int nrows;
-	int size;
+	uint32 nrows;
+	uint32 size;
 } RulesBuffer;
 
 /* The text of a cell, which must be there; it may be empty. */
@@ -195,11 +196,8 @@ read_row(Compiler *c, RulesBuffer *rules, XmlNode *table, XmlNode *row,
 	if (rules->nrows >= INDEX_MAX_ROWS)
 		xml_fail(row, ERRCODE_PROGRAM_LIMIT_EXCEEDED,
 				 "tables have more than %d rows", INDEX_MAX_ROWS);
-	if (rules->nrows == rules->size)
-	{
-		rules->size *= 2;
-		rules->rows = repalloc(rules->rows, sizeof(uint32) * 3 * rules->size);
-	}
+	rules->rows = builder_grow(rules->rows, rules->nrows, 1, &rules->size,
+							   3 * sizeof(uint32));
 	rules->rows[3 * rules->nrows] = builder_text(c, in);
 	rules->rows[3 * rules->nrows + 1] = builder_text(c, out);
 	rules->rows[3 * rules->nrows + 2] = flags;
@@ -269,8 +267,6 @@ read_rules(Compiler *c, RulesBuffer *rules, XmlNode *node)
 		word = separator != NULL ? separator : "\\s+";
 	regex_check(node, word, 0, NULL);
 	rules->pattern = builder_text(c, word);
-	rules->size = 16;
-	rules->rows = palloc(sizeof(uint32) * 3 * rules->size);
 	for (table = xml_child(node, "TextIndexNormalization"); table != NULL;
 		 table = xml_next(table, "TextIndexNormalization"))
 		read_table(c, rules, table);
@@ -316,7 +312,8 @@ write_rules(Compiler *c, XmlNode *node)
 	known->key = key;
 	known->next = c->text_rules;
 	c->text_rules = known;
-	pfree(rules.rows);
+	if (rules.rows != NULL)
+		pfree(rules.rows);
 	return known->at;
 }
 
@@ -324,7 +321,6 @@ write_rules(Compiler *c, XmlNode *node)
 Operand
 expression_text_index(Compiler *c, Scope *scope, XmlNode *node)
 {
-	FieldType text_type = {VALUE_TEXT, OPTYPE_CATEGORICAL, 0};
 	Operand result = {.type = {VALUE_INTEGER, OPTYPE_CONTINUOUS, 0}};
 	Operand text =
 		expression_field(c, scope, node, xml_need(node, "textField"));
@@ -348,9 +344,9 @@ expression_text_index(Compiler *c, Scope *scope, XmlNode *node)
 				 "element \"TextIndex\" lacks an expression");
 	term = expression_compile(c, scope, child);
 	if (text.type.type != VALUE_TEXT)
-		text = expression_cast(c, node, text, text_type);
+		text = expression_cast(c, text, type_text);
 	if (term.type.type != VALUE_TEXT)
-		term = expression_cast(c, node, term, text_type);
+		term = expression_cast(c, term, type_text);
 	rules = write_rules(c, node);
 	code_begin(c, OP_text_index);
 	code_word(c, rules);

@@ -36,9 +36,9 @@ typedef struct TokenList
 	char *bytes;
 } TokenList;
 
-extern const TokenList *token_list(const Run *run, uint32 rules, double text,
-								   bool term);
-extern int token_distance(const TokenList *a, int i, const TokenList *b, int j,
-						  int limit);
+extern const TokenList *text_token_list(const Run *run, uint32 rules,
+										double text, bool term);
+extern int text_token_distance(const TokenList *a, int i, const TokenList *b,
+							   int j, int limit);
 
 #endif /* IAROS_MODEL_TEXT_INDEX_H */

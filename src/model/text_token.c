@@ -16,6 +16,9 @@
 #define TOKEN_FIXED 16384
 #define TOKEN_MADE 512
 
+/* Bytes of texts that are not in the dictionary whose lists are kept. */
+#define TOKEN_MADE_BYTES (4 * 1024 * 1024)
+
 /* Largest list, and most times that one table is applied. */
 #define TOKEN_MAX 1000000
 #define TOKEN_MAX_ROUNDS 1000
@@ -25,6 +28,7 @@ struct TokenCache
 	MemoryContext context;
 	TokenList *fixed[2][TOKEN_FIXED]; /* of texts, and of terms */
 	TokenList *made[2][TOKEN_MADE];
+	Size made_bytes[2]; /* of their texts */
 };
 
 /* Words while they are found. */
@@ -265,29 +269,44 @@ token_replace(const Run *run, TokenList **place, uint32 rules,
 	return *place;
 }
 
+/* Forgets the lists of texts, or of terms, that are not in the dictionary. */
+static void
+token_forget_made(struct TokenCache *cache, bool term)
+{
+	for (int i = 0; i < TOKEN_MADE; i++)
+	{
+		token_free(cache->made[term][i]);
+		cache->made[term][i] = NULL;
+	}
+	cache->made_bytes[term] = 0;
+}
+
 /* The words of a text that is not in the dictionary. */
 static TokenList *
 token_list_made(const Run *run, uint32 rules, const char *text, Size size,
 				bool term)
 {
+	struct TokenCache *cache = token_cache(run);
 	uint32 hash = hash_bytes((const unsigned char *) text, (int) size);
-	TokenList **place =
-		&token_cache(run)->made[term][(hash + rules * 31) % TOKEN_MADE];
+	TokenList **place = &cache->made[term][(hash + rules * 31) % TOKEN_MADE];
 	TokenList *list = *place;
 
 	if (list != NULL && list->rules == rules && list->term == term &&
 		list->size == size && memcmp(list->text, text, size) == 0)
 		return list;
+	if (cache->made_bytes[term] > TOKEN_MADE_BYTES)
+		token_forget_made(cache, term);
 	list = token_replace(run, place, rules, text, size, term);
-	list->text = MemoryContextAlloc(token_cache(run)->context, size + 1);
+	list->text = MemoryContextAlloc(cache->context, size + 1);
 	memcpy(list->text, text, size);
 	list->size = size;
+	cache->made_bytes[term] += size;
 	return list;
 }
 
 /* The words of a text by rules; NULL if there is no such text. */
 const TokenList *
-token_list(const Run *run, uint32 rules, double code, bool term)
+text_token_list(const Run *run, uint32 rules, double code, bool term)
 {
 	Size size;
 	const char *text = run_text_get(run, code, &size);
@@ -365,7 +384,8 @@ edit_distance(const pg_wchar *a, int na, const pg_wchar *b, int nb, int limit)
 
 /* The distance of two words if it is within a limit, else -1. */
 int
-token_distance(const TokenList *a, int i, const TokenList *b, int j, int limit)
+text_token_distance(const TokenList *a, int i, const TokenList *b, int j,
+					int limit)
 {
 	const Token *x = &a->tokens[i];
 	const Token *y = &b->tokens[j];

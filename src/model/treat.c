@@ -1,6 +1,7 @@
 /* Treating missing, invalid and extreme values of inputs. */
 #include "postgres.h"
 
+#include "model/model.h"
 #include "model/treat.h"
 
 /* Upper half of the NaN that stands for a value of a wrong type. */
@@ -87,35 +88,6 @@ treat_read(const Run *run, const uint32 *args, Treat *treat)
 	treat->high = run->num[args[3]];
 }
 
-/* Tells whether a sorted set contains a value. */
-static bool
-treat_in(const double *set, uint32 n, double value)
-{
-	uint32 low = 0;
-
-	while (n > 0)
-	{
-		uint32 half = n / 2;
-
-		if (set[low + half] < value)
-		{
-			low += half + 1;
-			n -= half + 1;
-		}
-		else
-			n = half;
-	}
-	/* The place where it would be may be behind the end. */
-	return set[low] == value;
-}
-
-/* As treat_in(), for a set that may be empty or end before the value. */
-static inline bool
-treat_has(const double *set, uint32 n, double value)
-{
-	return n > 0 && value <= set[n - 1] && treat_in(set, n, value);
-}
-
 /* Tells whether a value is in one of the intervals. */
 static bool
 treat_inside(const Treat *treat, double value)
@@ -138,9 +110,9 @@ treat_inside(const Treat *treat, double value)
 static bool
 treat_is_valid(const Treat *treat, double value)
 {
-	if (treat_has(treat->valid, treat->nvalid, value))
+	if (number_find(treat->valid, treat->nvalid, value) < treat->nvalid)
 		return true;
-	if (treat_has(treat->invalid, treat->ninvalid, value))
+	if (number_find(treat->invalid, treat->ninvalid, value) < treat->ninvalid)
 		return false;
 	/* Where values are told to be valid, only they are. */
 	if (treat->nvalid > 0)
@@ -223,7 +195,8 @@ treat_value(const Treat *treat, double value, bool *invalid)
 		return treat_nan(treat, value, invalid);
 	if (!(treat->flags & TREAT_INNER))
 	{
-		if (treat_has(treat->missing, treat->nmissing, value))
+		if (number_find(treat->missing, treat->nmissing, value) <
+			treat->nmissing)
 			return treat_missing(treat, invalid);
 		if (!treat_is_valid(treat, value))
 			return treat_invalid(treat, value, true, invalid);
@@ -249,14 +222,23 @@ step_treat(Run *run, const uint32 *args, int first, int n)
 	}
 }
 
-/* Intervals are three numbers each. */
+/* Intervals are three numbers each; the third tells which ends belong. */
 static bool
 check_treat(const Model *model, const uint32 *args)
 {
 	const uint32 *intervals = args + 10 + args[9];
 
-	return intervals[1] % 3 == 0 &&
-		   (!(args[2] & TREAT_TRIVIAL) || args[0] == args[1]);
+	if (intervals[1] % 3 != 0)
+		return false;
+	for (uint32 i = 2; i < intervals[1]; i += 3)
+	{
+		double closed = model->num[intervals[0] + i];
+
+		if (!(closed >= 0 &&
+			  closed <= (TREAT_CLOSED_LEFT | TREAT_CLOSED_RIGHT)))
+			return false;
+	}
+	return !(args[2] & TREAT_TRIVIAL) || args[0] == args[1];
 }
 
 const ModelOp model_op_treat = {"treat", "ssiNNN*tN?n?nnn", check_treat, NULL,

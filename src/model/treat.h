@@ -2,7 +2,7 @@
 #ifndef IAROS_MODEL_TREAT_H
 #define IAROS_MODEL_TREAT_H
 
-#include "model/compile.h"
+#include "postgres.h"
 
 /* What becomes of invalid values: lower two bits of the flags. */
 #define TREAT_RETURN_INVALID 0
@@ -28,7 +28,5 @@
  * which holds the number of its text. Only inputs hold such values.
  */
 extern double treat_incompatible(double text);
-
-extern void input_add(Compiler *c, Field *field, uint32 flags);
 
 #endif /* IAROS_MODEL_TREAT_H */

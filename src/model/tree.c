@@ -131,9 +131,7 @@ tree_parts(TreeBuild *build, XmlNode *node, bool combined, Result *result)
 		result->type = build->scope->predicts;
 	}
 	else
-		result->type =
-			(FieldType){build->tree_single ? VALUE_FLOAT : VALUE_DOUBLE,
-						OPTYPE_CONTINUOUS, 0};
+		result->type = type_real(build->tree_single);
 }
 
 /* Reserves the slots of the result. */
@@ -164,8 +162,8 @@ tree_compile(TreeBuild *build, XmlNode *root, Result *result)
 
 	if (owner + 1 != builder_nodes(build->c, 0))
 		elog(ERROR, "nodes of a tree do not stand together");
-	state_place(build, state, &place);
-	state_columns(build, place.first, place.nnodes);
+	tree_state_place(build, state, &place);
+	tree_state_columns(build, place.first, place.nnodes);
 	code_begin(build->c, OP_tree);
 	code_word(build->c, owner);
 	code_word(build->c, place.nnodes);
@@ -210,33 +208,23 @@ model_compile_tree(Compiler *c, Scope *scope, XmlNode *node, Result *result)
 		tree_compile(&build, root, result);
 }
 
-/* The value of an attribute, without marking it. */
-static const char *
-peek_attr(const XmlNode *node, const char *name)
-{
-	for (int i = 0; i < node->nattrs; i++)
-		if (strcmp(node->attrs[i].name, name) == 0)
-			return node->attrs[i].value;
-	return NULL;
-}
-
 /* Tells whether an attribute is there and has a value. */
 static bool
 peek_is(const XmlNode *node, const char *name, const char *value)
 {
-	const char *actual = peek_attr(node, name);
+	const char *actual = xml_peek(node, name);
 
 	return actual != NULL && strcmp(actual, value) == 0;
 }
 
 /* Tells whether a TreeModel can be one of a forest. */
 bool
-forest_fits(const XmlNode *model, bool classifies)
+tree_forest_fits(const XmlNode *model, bool classifies)
 {
 	if (!xml_named(model, "TreeModel") ||
 		!peek_is(model, "functionName",
 				 classifies ? "classification" : "regression") ||
-		(peek_attr(model, "isScorable") != NULL &&
+		(xml_peek(model, "isScorable") != NULL &&
 		 !peek_is(model, "isScorable", "true")) ||
 		peek_is(model, "missingValueStrategy", "weightedConfidence") ||
 		peek_is(model, "missingValueStrategy", "aggregateNodes"))
@@ -265,7 +253,7 @@ forest_tree(TreeBuild *build, XmlNode *node, TreePlace *place)
 	build_attributes(build, node,
 					 xml_choice(node, "x-mathContext", "double|float", 0) ==
 						 1);
-	state_place(build, tree_build(build, root), place);
+	tree_state_place(build, tree_build(build, root), place);
 }
 
 /* Decides what leaves tell, and reserves the slots of the result. */
@@ -280,8 +268,7 @@ forest_parts(TreeBuild *build, XmlNode **trees, int ntrees,
 	if (!build->classifies)
 	{
 		build_part(build, &build->parts.value, 1);
-		result->type = (FieldType){build->single ? VALUE_FLOAT : VALUE_DOUBLE,
-								   OPTYPE_CONTINUOUS, 0};
+		result->type = type_real(build->single);
 		return;
 	}
 	tree_labels(build, trees, ntrees);
@@ -346,9 +333,9 @@ forest_record(TreeBuild *build, uint32 owner, const TreePlace *places,
 
 /* Compiles trees into one step. */
 void
-forest_compile(Compiler *c, Scope *scope, XmlNode **trees,
-			   const double *weights, int ntrees, ForestMethod method,
-			   bool missing_votes, Result *result)
+tree_forest_compile(Compiler *c, Scope *scope, XmlNode **trees,
+					const double *weights, int ntrees, ForestMethod method,
+					bool missing_votes, Result *result)
 {
 	TreePlace *places = palloc(Max(ntrees, 1) * sizeof(TreePlace));
 	TreeBuild build;
@@ -365,7 +352,7 @@ forest_compile(Compiler *c, Scope *scope, XmlNode **trees,
 			flags |= FOREST_PREDICATES;
 	}
 	for (int i = 0; i < ntrees; i++)
-		state_columns(&build, places[i].first, places[i].nnodes);
+		tree_state_columns(&build, places[i].first, places[i].nnodes);
 	flags |= build.single ? FOREST_SINGLE : 0;
 	flags |= missing_votes ? FOREST_MISSING_VOTES : 0;
 	forest_record(&build, owner, places, weights, ntrees, flags, method,

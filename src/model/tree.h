@@ -33,12 +33,12 @@ typedef enum ForestMethod
 #define FOREST_PREDICATES 0x04 /* a tree is not plain */
 
 /*
- * Whether forest_compile() takes this TreeModel, judged without its mining
- * schema: it has no output, targets, transformations or verification of its
- * own, is of the function asked for, is scorable, and its rows end in one
+ * Whether tree_forest_compile() takes this TreeModel, judged without its
+ * mining schema: it has no output, targets, transformations or verification of
+ * its own, is of the function asked for, is scorable, and its rows end in one
  * leaf. Marks nothing as read.
  */
-extern bool forest_fits(const XmlNode *model, bool classifies);
+extern bool tree_forest_fits(const XmlNode *model, bool classifies);
 
 /*
  * Compiles TreeModel elements that fit into one step of the scope, which is
@@ -54,10 +54,10 @@ extern bool forest_fits(const XmlNode *model, bool classifies);
  * the result; value is the best label already, ties go to the label that the
  * first of the trees favours. Sums are in 32 bits if scope->single.
  */
-extern void forest_compile(Compiler *c, Scope *scope, XmlNode **trees,
-						   const double *weights, int ntrees,
-						   ForestMethod method, bool missing_votes,
-						   Result *result);
+extern void tree_forest_compile(Compiler *c, Scope *scope, XmlNode **trees,
+								const double *weights, int ntrees,
+								ForestMethod method, bool missing_votes,
+								Result *result);
 
 /* What trees are run over: columns and predicates, as records list them. */
 typedef struct TreeLists

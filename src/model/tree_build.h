@@ -87,6 +87,7 @@ typedef struct TreeBuild
 	TreeColumns plain;
 	TreeColumns flipped;
 	uint32 npredicates;
+	uint32 maxpredicates;
 	uint32 *predicates;
 	RowSet labels;
 	RowSet rows;
@@ -95,7 +96,6 @@ typedef struct TreeBuild
 	/* The tree at work. */
 	bool tree_single;
 	bool last_prediction; /* noTrueChildStrategy */
-	bool binary;          /* splitCharacteristic */
 	TreeMissing missing;
 	double penalty;
 	uint32 nnodes; /* PMML nodes so far */
@@ -127,25 +127,25 @@ typedef struct TreeElement
 } TreeElement;
 
 /* tree_leaf.c */
-extern uint32 rowset_add(RowSet *set, const double *row);
-extern int32 rowset_find(const RowSet *set, const double *row);
+extern uint32 tree_rowset_add(RowSet *set, const double *row);
+extern int32 tree_rowset_find(const RowSet *set, const double *row);
 extern void tree_element(XmlNode *node, TreeElement *element);
 extern uint32 tree_row(TreeBuild *build, const TreeElement *element);
 extern uint32 tree_row_missing(TreeBuild *build);
 extern bool tree_labels(TreeBuild *build, XmlNode **trees, int ntrees);
 
 /* tree_state.c */
-extern int state_leaf(TreeBuild *build, uint32 row);
-extern int state_less(TreeBuild *build, uint32 slot, double threshold, int yes,
-					  int no, int unknown);
-extern int state_equal(TreeBuild *build, uint32 slot, double value,
-					   double next, int yes, int no, int unknown);
-extern int state_missing(TreeBuild *build, uint32 slot, int yes, int no);
-extern int state_predicate(TreeBuild *build, uint32 predicate, int yes, int no,
-						   int unknown);
-extern void state_place(TreeBuild *build, int root, TreePlace *place);
-extern void state_columns(TreeBuild *build, uint32 first, uint32 nnodes);
-extern uint32 tree_add_predicate(TreeBuild *build, uint32 record);
+extern int tree_state_leaf(TreeBuild *build, uint32 row);
+extern int tree_state_less(TreeBuild *build, uint32 slot, double threshold,
+						   int yes, int no, int unknown);
+extern int tree_state_equal(TreeBuild *build, uint32 slot, double value,
+							double next, int yes, int no, int unknown);
+extern int tree_state_missing(TreeBuild *build, uint32 slot, int yes, int no);
+extern int tree_state_predicate(TreeBuild *build, uint32 predicate, int yes,
+								int no, int unknown);
+extern void tree_state_place(TreeBuild *build, int root, TreePlace *place);
+extern void tree_state_columns(TreeBuild *build, uint32 first, uint32 nnodes);
+extern uint32 tree_state_add_predicate(TreeBuild *build, uint32 record);
 
 /* tree_test.c */
 extern int tree_build(TreeBuild *build, XmlNode *root);

@@ -31,7 +31,7 @@ tree_check_owner(const Model *model, const uint32 *args, uint32 nnodes)
 	const TreeNode *node = model->nodes + owner;
 
 	return nnodes < model->head->nnodes - owner && node->test == TREE_OWNER &&
-		   tree_number(node) == (uint32) (args - 1 - model->code);
+		   tree_number(node->threshold) == (uint32) (args - 1 - model->code);
 }
 
 /* A tree that is checked. */
@@ -54,7 +54,7 @@ check_leaf(const TreeCheck *check, const TreeNode *node)
 	if (node->test != TREE_LEAF)
 		return false;
 	if (check->leaves == TREE_ROWS)
-		return tree_number(node) < check->limit;
+		return tree_number(node->threshold) < check->limit;
 	return check->leaves == TREE_VALUES || isnan(value) ||
 		   (value >= 0 && value < check->limit);
 }
@@ -63,7 +63,7 @@ check_leaf(const TreeCheck *check, const TreeNode *node)
 static bool
 check_far(const TreeCheck *check, const TreeNode *node, uint32 at)
 {
-	uint32 number = tree_number(node);
+	uint32 number = tree_number(node->threshold);
 
 	return !check->plain && number < check->end - check->first &&
 		   number > at - check->first;
@@ -78,7 +78,8 @@ check_inner(const TreeCheck *check, const TreeNode *node, uint32 at)
 	if (node->skip < 2 || node->skip >= check->end - at)
 		return false;
 	if (node->test == TREE_PREDICATE || node->test == TREE_REFUTED)
-		return !check->plain && tree_number(node) < lists->npredicates;
+		return !check->plain &&
+			   tree_number(node->threshold) < lists->npredicates;
 	return node->test % TREE_LANES == 0 && node->test / TREE_LANES > 0 &&
 		   node->test / TREE_LANES <= (uint64) lists->nplain + lists->nflipped;
 }
@@ -117,7 +118,8 @@ tree_check_nodes(const Model *model, const TreeLists *lists, uint32 first,
 {
 	TreeCheck check = {lists, first, first + nnodes, plain, leaves, limit};
 
-	if (nnodes == 0 || depth > nnodes)
+	if (nnodes == 0 || depth > nnodes ||
+		(uint64) lists->nplain + lists->nflipped > TREE_MAX_COLUMNS)
 		return false;
 	for (uint32 at = first; at < check.end; at++)
 	{

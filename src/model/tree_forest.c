@@ -187,7 +187,7 @@ forest_add_shares(const Forest *forest, uint32 tree, const double *leaves,
 		const double *from =
 			nlabels == 1
 				? &leaves[i]
-				: forest->rows + (Size) walk_number(leaves[i]) * nlabels;
+				: forest->rows + (Size) tree_number(leaves[i]) * nlabels;
 
 		if (forest->weighted)
 			for (uint32 j = 0; j < nlabels; j++)
@@ -406,7 +406,7 @@ forest_step(Run *run, const uint32 *args, int first, int n)
 
 	forest_open(&forest, run->num, args);
 	forest_divisor(&forest);
-	some = n < TREE_LANES / 4 ? 1 : walk_rows(&forest.walk.lists, n);
+	some = n < TREE_LANES / 4 ? 1 : walk_rows(run, &forest.walk.lists, n);
 	sums = walk_begin(&forest.walk, run, some, some * forest.width);
 	for (int end = first + n; first < end; first += some)
 	{

@@ -63,7 +63,7 @@ rowset_grow(RowSet *set)
 
 /* The number of a row, which is added if it is new. */
 uint32
-rowset_add(RowSet *set, const double *row)
+tree_rowset_add(RowSet *set, const double *row)
 {
 	uint32 at;
 
@@ -80,7 +80,7 @@ rowset_add(RowSet *set, const double *row)
 
 /* The number of a row, -1 if it is not there. */
 int32
-rowset_find(const RowSet *set, const double *row)
+tree_rowset_find(const RowSet *set, const double *row)
 {
 	return set->nbuckets == 0
 			   ? -1
@@ -145,14 +145,14 @@ tree_element(XmlNode *node, TreeElement *element)
 static double
 tree_label(TreeBuild *build, XmlNode *node, const char *text)
 {
-	return label_parse(build->c, build->scope, node, text);
+	return scope_label(build->c, build->scope, node, text);
 }
 
 /* Adds a label, if it is new. */
 static void
 labels_add(TreeBuild *build, XmlNode *node, double label)
 {
-	if (rowset_add(&build->labels, &label) >= TREE_MAX_LABELS)
+	if (tree_rowset_add(&build->labels, &label) >= TREE_MAX_LABELS)
 		xml_fail(node, ERRCODE_PROGRAM_LIMIT_EXCEEDED,
 				 "there are more than %d labels", TREE_MAX_LABELS);
 }
@@ -265,7 +265,7 @@ share_put(Shares *shares, XmlNode *node, bool *seen)
 {
 	TreeBuild *build = shares->build;
 	double label = tree_label(build, node, xml_need(node, "value"));
-	int32 number = rowset_find(&build->labels, &label);
+	int32 number = tree_rowset_find(&build->labels, &label);
 	double value = share_read(shares, node);
 	double confidence = xml_number(node, "confidence", NAN);
 
@@ -345,7 +345,7 @@ row_classify(TreeBuild *build, const TreeElement *element)
 	row_put(build, build->parts.value, 0, label);
 	if (!isnan(label))
 		row_put(build, build->parts.vote, 0,
-				rowset_find(&build->labels, &label));
+				tree_rowset_find(&build->labels, &label));
 }
 
 /* Begins the row of a leaf. */
@@ -376,7 +376,7 @@ uint32
 tree_row_missing(TreeBuild *build)
 {
 	row_begin(build);
-	return rowset_add(&build->rows, build->row);
+	return tree_rowset_add(&build->rows, build->row);
 }
 
 /* Adds the row of what rows get that end at a node; returns its number. */
@@ -400,5 +400,5 @@ tree_row(TreeBuild *build, const TreeElement *element)
 		for (uint32 i = 0; i < build->labels.n; i++)
 			row_put(build, build->parts.probability, i,
 					(float) build->row[build->parts.probability + i]);
-	return rowset_add(&build->rows, build->row);
+	return tree_rowset_add(&build->rows, build->row);
 }

@@ -45,7 +45,7 @@ tree_put(const Run *run, const TreeArgs *tree, int row, double leaf)
 		*to = leaf;
 		return;
 	}
-	from += (Size) walk_number(leaf) * tree->width;
+	from += (Size) tree_number(leaf) * tree->width;
 	for (uint32 i = 0; i < tree->width; i++)
 		to[i] = from[i];
 }

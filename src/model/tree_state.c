@@ -43,37 +43,19 @@ state_add(TreeBuild *build, TreeStateKind kind, uint32 number, int yes, int no)
 
 /* The state of rows that end in a leaf. */
 int
-state_leaf(TreeBuild *build, uint32 row)
+tree_state_leaf(TreeBuild *build, uint32 row)
 {
 	return state_add(build, STATE_LEAF, row, -1, -1);
 }
 
-/* Makes room for one more word. */
-static void
-grow_words(uint32 **words, uint32 n, uint32 *size)
-{
-	if (n < *size)
-		return;
-	*size = Max(16, *size * 2);
-	*words = *words == NULL ? palloc(*size * sizeof(uint32))
-							: repalloc(*words, *size * sizeof(uint32));
-}
-
 /* The number of a predicate's record in the list of the record. */
 uint32
-tree_add_predicate(TreeBuild *build, uint32 record)
+tree_state_add_predicate(TreeBuild *build, uint32 record)
 {
-	uint32 n = build->npredicates;
-
-	/* It is as large as the next power of two. */
-	if (n == 0)
-		build->predicates = palloc(16 * sizeof(uint32));
-	else if (n >= 16 && (n & (n - 1)) == 0)
-		build->predicates =
-			repalloc(build->predicates, (Size) n * 2 * sizeof(uint32));
-	build->predicates[n] = record;
-	build->npredicates++;
-	return n;
+	build->predicates = builder_grow(build->predicates, build->npredicates, 1,
+									 &build->maxpredicates, sizeof(uint32));
+	build->predicates[build->npredicates] = record;
+	return build->npredicates++;
 }
 
 /* Makes room in the map for a slot. */
@@ -105,7 +87,8 @@ column_add(TreeBuild *build, uint32 slot, bool flipped)
 		return true;
 	if (build->plain.n + build->flipped.n >= TREE_MAX_COLUMNS)
 		return false;
-	grow_words(&columns->slots, columns->n, &columns->size);
+	columns->slots = builder_grow(columns->slots, columns->n, 1,
+								  &columns->size, sizeof(uint32));
 	columns->slots[columns->n++] = slot;
 	columns->map[slot] = columns->n;
 	return true;
@@ -116,16 +99,15 @@ static int
 state_compare_slowly(TreeBuild *build, uint32 slot, bool flipped,
 					 double threshold, int yes, int no)
 {
-	FieldType type = {VALUE_DOUBLE, OPTYPE_CONTINUOUS, 0};
-	Operand left = expression_slot(build->c, slot, type);
-	Operand right =
-		expression_number(build->c, flipped ? -threshold : threshold, type);
+	Operand left = expression_slot(build->c, slot, type_double);
+	Operand right = expression_number(
+		build->c, flipped ? -threshold : threshold, type_double);
 	uint32 record =
 		compare_emit(build->c, flipped ? COMPARE_GREATER : COMPARE_LESS,
 					 left.at, right.at, NULL, 0);
 
-	return state_add(build, STATE_PREDICATE, tree_add_predicate(build, record),
-					 yes, no);
+	return state_add(build, STATE_PREDICATE,
+					 tree_state_add_predicate(build, record), yes, no);
 }
 
 /* A test whether a value, or its negative, is less than a threshold. */
@@ -157,8 +139,8 @@ state_not_less(TreeBuild *build, uint32 slot, double threshold, int yes,
 
 /* A test whether a value is less than a threshold, or unknown. */
 int
-state_less(TreeBuild *build, uint32 slot, double threshold, int yes, int no,
-		   int unknown)
+tree_state_less(TreeBuild *build, uint32 slot, double threshold, int yes,
+				int no, int unknown)
 {
 	if (unknown == yes)
 		return state_not_less(build, slot, threshold, no, yes);
@@ -169,25 +151,25 @@ state_less(TreeBuild *build, uint32 slot, double threshold, int yes, int no,
 
 /* A test whether a value is equal to another, below the next larger one. */
 int
-state_equal(TreeBuild *build, uint32 slot, double value, double next, int yes,
-			int no, int unknown)
+tree_state_equal(TreeBuild *build, uint32 slot, double value, double next,
+				 int yes, int no, int unknown)
 {
-	int above = state_less(build, slot, next, yes, no, unknown);
+	int above = tree_state_less(build, slot, next, yes, no, unknown);
 
 	return state_compare(build, slot, false, value, no, above);
 }
 
 /* A test whether a value is missing: neither less than 0 nor not less. */
 int
-state_missing(TreeBuild *build, uint32 slot, int yes, int no)
+tree_state_missing(TreeBuild *build, uint32 slot, int yes, int no)
 {
-	return state_less(build, slot, 0, no, no, yes);
+	return tree_state_less(build, slot, 0, no, no, yes);
 }
 
 /* A test by a predicate of the record. */
 int
-state_predicate(TreeBuild *build, uint32 predicate, int yes, int no,
-				int unknown)
+tree_state_predicate(TreeBuild *build, uint32 predicate, int yes, int no,
+					 int unknown)
 {
 	if (no != unknown)
 		no = state_add(build, STATE_REFUTED, predicate, no, unknown);
@@ -311,7 +293,7 @@ state_arrange(TreeBuild *build, const int *order, int count, TreePlace *place)
 
 /* Writes the nodes of a tree and forgets its states. */
 void
-state_place(TreeBuild *build, int root, TreePlace *place)
+tree_state_place(TreeBuild *build, int root, TreePlace *place)
 {
 	int count;
 	int *order = state_order(build, root, &count);
@@ -338,7 +320,7 @@ state_place(TreeBuild *build, int root, TreePlace *place)
 
 /* Numbers the columns of the tests when all are known. */
 void
-state_columns(TreeBuild *build, uint32 first, uint32 nnodes)
+tree_state_columns(TreeBuild *build, uint32 first, uint32 nnodes)
 {
 	for (uint32 i = 0; i < nnodes; i++)
 	{

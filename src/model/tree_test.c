@@ -133,15 +133,6 @@ test_simple(TreeBuild *build, TreeTest *test)
 	test->negated = comparison == 7;
 }
 
-static int
-compare_values(const void *a, const void *b)
-{
-	double x = *(const double *) a;
-	double y = *(const double *) b;
-
-	return x < y ? -1 : x > y;
-}
-
 /* Reads a SimpleSetPredicate, whose values are made to ranges. */
 static void
 test_set(TreeBuild *build, TreeTest *test)
@@ -151,12 +142,12 @@ test_set(TreeBuild *build, TreeTest *test)
 		scope_field(build->c, build->scope, node, xml_need(node, "field"));
 	XmlNode *array = xml_need_child(node, "Array");
 	int n;
-	double *values = array_parse(build->c, array, field->type, &n);
+	double *values = value_array(build->c, array, field->type, &n);
 
 	xml_need(node, "booleanOperator");
 	test->negated =
 		xml_choice(node, "booleanOperator", "isIn|isNotIn", 0) == 1;
-	qsort(values, n, sizeof(double), compare_values);
+	number_sort(values, n);
 	test->ranges = palloc(Max(n, 1) * 2 * sizeof(double));
 	for (int i = 0; i < n; i++)
 	{
@@ -223,19 +214,19 @@ test_ranges(TreeBuild *build, const TreeTest *test, int from, int to, int yes,
 	int above;
 
 	if (to == from)
-		return state_less(build, test->slot, 0, no, no, unknown);
+		return tree_state_less(build, test->slot, 0, no, no, unknown);
 	if (to - from == 1)
 	{
-		above = state_less(build, test->slot, ranges[2 * from + 1], yes, no,
-						   unknown);
+		above = tree_state_less(build, test->slot, ranges[2 * from + 1], yes,
+								no, unknown);
 		/* Missing is not less, so it goes on to the test above. */
-		return state_less(build, test->slot, ranges[2 * from], no, above,
-						  above);
+		return tree_state_less(build, test->slot, ranges[2 * from], no, above,
+							   above);
 	}
 	above = test_ranges(build, test, middle, to, yes, no, unknown);
-	return state_less(build, test->slot, ranges[2 * middle],
-					  test_ranges(build, test, from, middle, yes, no, no),
-					  above, above);
+	return tree_state_less(build, test->slot, ranges[2 * middle],
+						   test_ranges(build, test, from, middle, yes, no, no),
+						   above, above);
 }
 
 /* The state of a compound's parts from one on, which are and, or, xor. */
@@ -285,8 +276,8 @@ test_other(TreeBuild *build, XmlNode *node, int yes, int no, int unknown)
 {
 	uint32 record = predicate_compile(build->c, build->scope, node);
 
-	return state_predicate(build, tree_add_predicate(build, record), yes, no,
-						   unknown);
+	return tree_state_predicate(build, tree_state_add_predicate(build, record),
+								yes, no, unknown);
 }
 
 /* The state of rows that are tested by a compound predicate. */
@@ -331,13 +322,13 @@ test_state(TreeBuild *build, const TreeTest *test, int yes, int no,
 		case TEST_FALSE:
 			return no;
 		case TEST_LESS:
-			return state_less(build, test->slot, test->value, positive,
-							  negative, unknown);
+			return tree_state_less(build, test->slot, test->value, positive,
+								   negative, unknown);
 		case TEST_EQUAL:
-			return state_equal(build, test->slot, test->value, test->next,
-							   positive, negative, unknown);
+			return tree_state_equal(build, test->slot, test->value, test->next,
+									positive, negative, unknown);
 		case TEST_MISSING:
-			return state_missing(build, test->slot, positive, negative);
+			return tree_state_missing(build, test->slot, positive, negative);
 		case TEST_SET:
 			return test_ranges(build, test, 0, test->nranges, positive,
 							   negative, unknown);
@@ -361,7 +352,7 @@ static int
 tree_nowhere(TreeBuild *build)
 {
 	if (build->nowhere < 0)
-		build->nowhere = state_leaf(build, tree_row_missing(build));
+		build->nowhere = tree_state_leaf(build, tree_row_missing(build));
 	return build->nowhere;
 }
 
@@ -371,7 +362,7 @@ tree_no_child(TreeBuild *build, const TreeElement *element)
 {
 	if (!build->last_prediction || xml_attr(element->node, "score") == NULL)
 		return tree_nowhere(build);
-	return state_leaf(build, tree_row(build, element));
+	return tree_state_leaf(build, tree_row(build, element));
 }
 
 /* The state of rows for which it is unknown whether a child is true. */
@@ -382,7 +373,7 @@ tree_unknown(TreeBuild *build, const TreeElement *element,
 	const char *id = xml_attr(element->node, "defaultChild");
 
 	if (build->missing == TREE_LAST_PREDICTION)
-		return state_leaf(build, tree_row(build, element));
+		return tree_state_leaf(build, tree_row(build, element));
 	if (build->missing != TREE_DEFAULT_CHILD || id == NULL)
 		return tree_nowhere(build);
 	for (uint32 i = 0; i < n; i++)
@@ -436,7 +427,7 @@ tree_node(TreeBuild *build, const TreeElement *element)
 	CHECK_FOR_INTERRUPTS();
 	check_stack_depth();
 	if (element->nchildren == 0)
-		return state_leaf(build, tree_row(build, element));
+		return tree_state_leaf(build, tree_row(build, element));
 	children = palloc_extended((Size) element->nchildren * sizeof(TreeChild),
 							   MCXT_ALLOC_HUGE);
 	for (XmlNode *node = element->child; node != NULL;

@@ -14,13 +14,19 @@
 
 #include "postgres.h"
 
+#include "miscadmin.h"
 #include "model/tree.h"
 
 /* Deeper trees are looked at for lanes that still walk. */
 #define TREE_FIXED_DEPTH 10
 
-/* Doubles of columns that stay in the cache next to the processor. */
+/*
+ * Doubles of columns that stay in the cache next to the processor; and how
+ * many more are taken where the trees themselves do not stay in any cache, so
+ * that each is fetched for more rows.
+ */
 #define TREE_CACHE 4096
+#define TREE_CACHE_LARGE (16 * TREE_CACHE)
 
 /* What is needed to walk down the trees of a record. */
 typedef struct Walk
@@ -107,9 +113,10 @@ walk_lanes(const TreeNode *nodes, uint32 root, uint32 depth,
 static inline bool
 walk_ask(const Walk *walk, const TreeNode *node, const double *row)
 {
-	uint32 record = walk->lists.predicates[tree_number(node)];
+	uint32 record = walk->lists.predicates[tree_number(node->threshold)];
 	double wanted = node->test == TREE_PREDICATE ? 1 : 0;
 
+	CHECK_FOR_INTERRUPTS();
 	return model_eval(walk->run, record, row) == wanted;
 }
 
@@ -125,7 +132,7 @@ walk_row(const Walk *walk, uint32 root, const double *columns,
 		const TreeNode *node = walk->nodes + at;
 
 		if (node->test == TREE_FAR)
-			at = root + tree_number(node);
+			at = root + tree_number(node->threshold);
 		else if (node->skip == 0)
 			return node->threshold;
 		else if (node->test >= TREE_REFUTED)
@@ -157,16 +164,6 @@ walk_group(const Walk *walk, uint32 root, uint32 depth, bool plain, int first,
 					 run_row(walk->run, first + group * TREE_LANES + i));
 }
 
-/* The number of the row of results that a leaf stands for. */
-static inline uint32
-walk_number(double leaf)
-{
-	uint64 bits;
-
-	memcpy(&bits, &leaf, sizeof(bits));
-	return (uint32) bits;
-}
-
 /* Prepares to walk, with room for the columns of rows and more doubles. */
 static inline double *
 walk_begin(Walk *walk, Run *run, int rows, Size more)
@@ -196,9 +193,10 @@ walk_end(Walk *walk)
 
 /* How many rows to load at once, so that their columns stay in the cache. */
 static inline int
-walk_rows(const TreeLists *lists, int n)
+walk_rows(const Run *run, const TreeLists *lists, int n)
 {
-	int rows = TREE_CACHE / (1 + lists->nplain + lists->nflipped);
+	int cache = model_is_large(run->model) ? TREE_CACHE_LARGE : TREE_CACHE;
+	int rows = cache / (int) (1 + lists->nplain + lists->nflipped);
 
 	rows -= rows % TREE_LANES;
 	return Min(n, Max(rows, TREE_LANES));

@@ -66,7 +66,7 @@ weighted_predicates(TreeBuild *build, XmlNode *predicate, WeightedNode *node)
 	{
 		uint32 at = predicate_compile(build->c, build->scope, part);
 
-		tree_add_predicate(build, at);
+		tree_state_add_predicate(build, at);
 		node->npredicates++;
 	}
 }
@@ -75,16 +75,8 @@ weighted_predicates(TreeBuild *build, XmlNode *predicate, WeightedNode *node)
 static uint32
 weighted_add(WeightedBuild *weighted)
 {
-	if (weighted->n == weighted->size)
-	{
-		Size size = Max(16, (Size) weighted->size * 2);
-
-		weighted->nodes =
-			weighted->nodes == NULL
-				? palloc(size * sizeof(WeightedNode))
-				: repalloc(weighted->nodes, size * sizeof(WeightedNode));
-		weighted->size = (uint32) size;
-	}
+	weighted->nodes = builder_grow(weighted->nodes, weighted->n, 1,
+								   &weighted->size, sizeof(WeightedNode));
 	memset(&weighted->nodes[weighted->n], 0, sizeof(WeightedNode));
 	return weighted->n++;
 }
@@ -260,6 +252,7 @@ weighted_predicate(Weighted *weighted, const WeightedNode *node,
 
 	for (uint32 i = 0; i < node->npredicates; i++)
 	{
+		CHECK_FOR_INTERRUPTS();
 		value = model_eval(weighted->run, at[i], row);
 		if (isnan(value))
 			continue;

@@ -2,6 +2,7 @@
 #include "postgres.h"
 
 #include "common/base64.h"
+#include "lib/stringinfo.h"
 #include "libpq/pqformat.h"
 #include "mb/pg_wchar.h"
 #include "model/import.h"
@@ -34,35 +35,114 @@ model_from_bytes(const char *bytes, int size)
 	return result;
 }
 
-/* SQL: input of type model: base64 of the binary form. */
-PGDLLEXPORT Datum
-model_in(PG_FUNCTION_ARGS)
+/* Adds a text of a model as the server's encoding has it. */
+static void
+type_add_text(StringInfo out, const Model *model, uint32 code)
 {
-	const char *text = PG_GETARG_CSTRING(0);
+	Size size;
+	const char *text = model_text(model, code, &size);
+
+	appendStringInfoString(
+		out, pg_any_to_server(pnstrdup(text, size), (int) size, PG_UTF8));
+}
+
+/* Adds what a reader wants to know of a model, before its bytes. */
+static void
+type_add_summary(StringInfo out, const struct varlena *compiled)
+{
+	const ModelHead *head = (const ModelHead *) compiled;
+	ModelRoot root;
+	Model model;
+
+	if (head->layout != MODEL_LAYOUT)
+	{
+		appendStringInfo(out, "model of layout %u: ", head->layout);
+		return;
+	}
+	model_view(&model, compiled);
+	model_root(&model, &root);
+	type_add_text(out, &model, root.element);
+	appendStringInfoString(out, ", ");
+	type_add_text(out, &model, root.function);
+	appendStringInfo(out,
+					 ", inputs %u, outputs %u, tree nodes %u: ", root.ninputs,
+					 root.noutputs, head->nnodes - 1);
+}
+
+/* A text without white space around it. */
+static char *
+type_trim(const char *text)
+{
+	Size size;
+
+	text += strspn(text, " \t\r\n");
+	size = strlen(text);
+	while (size > 0 && strchr(" \t\r\n", text[size - 1]) != NULL)
+		size--;
+	return pnstrdup(text, size);
+}
+
+/* The model that base64 stands for. */
+static struct varlena *
+type_decode(const char *text)
+{
 	int size = (int) strlen(text);
 	char *bytes = palloc(pg_b64_dec_len(size) + 1);
 	int n = pg_b64_decode(text, size, bytes, pg_b64_dec_len(size));
 
 	if (n < 0)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
-						errmsg("invalid input syntax for type %s", "model"),
-						errdetail("A compiled model is written in base64."),
-						errhint("model_compile() makes one of PMML.")));
-	PG_RETURN_POINTER(model_from_bytes(bytes, n));
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
+				 errmsg("invalid input syntax for type %s", "model"),
+				 errdetail("A compiled model is written in base64."),
+				 errhint("model_compile() makes one of PMML, model_get() "
+						 "finds one by name.")));
+	return model_from_bytes(bytes, n);
 }
 
-/* SQL: output of type model: base64 of the binary form. */
+/*
+ * SQL: input of type model: base64 of the binary form, maybe after what
+ * output writes before it.
+ */
+PGDLLEXPORT Datum
+model_in(PG_FUNCTION_ARGS)
+{
+	const char *text = type_trim(PG_GETARG_CSTRING(0));
+	const char *space = strrchr(text, ' ');
+	struct varlena *result = type_decode(space == NULL ? text : space + 1);
+	StringInfoData summary;
+
+	if (space == NULL)
+		PG_RETURN_POINTER(result);
+	initStringInfo(&summary);
+	type_add_summary(&summary, result);
+	if (strlen(summary.data) != space + 1 - text ||
+		strncmp(summary.data, text, summary.len) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
+				 errmsg("invalid input syntax for type %s", "model"),
+				 errdetail("What stands before the bytes does not describe "
+						   "them.")));
+	PG_RETURN_POINTER(result);
+}
+
+/* SQL: output of type model: a summary, then base64 of the binary form. */
 PGDLLEXPORT Datum
 model_out(PG_FUNCTION_ARGS)
 {
 	struct varlena *model = PG_GETARG_VARLENA_P(0);
 	int size = VARSIZE(model);
 	int space = pg_b64_enc_len(size);
-	char *text = palloc(space + 1);
-	int n = pg_b64_encode((const char *) model, size, text, space);
+	StringInfoData out;
+	int n;
 
-	text[n] = '\0';
-	PG_RETURN_CSTRING(text);
+	initStringInfo(&out);
+	type_add_summary(&out, model);
+	enlargeStringInfo(&out, space);
+	n = pg_b64_encode((const char *) model, size, out.data + out.len, space);
+	out.len += n;
+	out.data[out.len] = '\0';
+	PG_RETURN_CSTRING(out.data);
 }
 
 /* SQL: binary input of type model. */
@@ -117,12 +197,8 @@ model_compile(PG_FUNCTION_ARGS)
 static void
 summary_text(StringInfo json, const Model *model, const char *key, uint32 code)
 {
-	Size size;
-	const char *text = model_text(model, code, &size);
-
 	appendStringInfo(json, "\"%s\": ", key);
-	escape_json(json,
-				pg_any_to_server(pnstrdup(text, size), (int) size, PG_UTF8));
+	escape_json(json, model_name(model, code));
 	appendStringInfoString(json, ", ");
 }
 
@@ -134,13 +210,9 @@ summary_names(StringInfo json, const Model *model, const char *key,
 	appendStringInfo(json, "\"%s\": [", key);
 	for (uint32 i = 0; i < n; i++)
 	{
-		Size size;
-		const char *text = model_text(model, names[i * stride], &size);
-
 		if (i > 0)
 			appendStringInfoString(json, ", ");
-		escape_json(
-			json, pg_any_to_server(pnstrdup(text, size), (int) size, PG_UTF8));
+		escape_json(json, model_name(model, names[i * stride]));
 	}
 	appendStringInfoString(json, "], ");
 }

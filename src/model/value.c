@@ -3,7 +3,7 @@
 
 #include <ctype.h>
 
-#include "lib/stringinfo.h"
+#include "miscadmin.h"
 #include "model/compile.h"
 #include "utils/datetime.h"
 
@@ -42,7 +42,7 @@ type_since(const char *name, const char *prefix, ValueType value,
 		!isdigit((unsigned char) name[size]))
 		return false;
 	year = strtol(name + size, &end, 10);
-	if (strcmp(end, "]") != 0 || year > 9999)
+	if (strcmp(end, "]") != 0 || year > MODEL_MAX_YEAR)
 		return false;
 	*type = (FieldType){value, OPTYPE_CONTINUOUS, (int) year};
 	return true;
@@ -136,23 +136,50 @@ value_time(const char **at, double *seconds)
 	return true;
 }
 
-/* Reads a date and maybe a time after it, as seconds since 1970-01-01. */
+/* Reads Z or an offset from UTC, +05:30, +0530 or +05, if there is one. */
+static bool
+value_offset(const char **at, double *seconds)
+{
+	int sign = **at == '-' ? -1 : 1;
+	int hours;
+	int minutes = 0;
+
+	*seconds = 0;
+	if (**at == 'Z')
+		(*at)++;
+	else if (**at == '+' || **at == '-')
+	{
+		(*at)++;
+		if (!value_digits(at, 2, &hours))
+			return false;
+		if (**at == ':')
+			(*at)++;
+		if (**at != '\0' && !value_digits(at, 2, &minutes))
+			return false;
+		*seconds = sign * (hours * 60 + minutes) * 60;
+	}
+	return true;
+}
+
+/*
+ * Reads a date and maybe a time after it, as seconds since 1970-01-01, of UTC
+ * where there is an offset.
+ */
 static bool
 value_timestamp(const char **at, double *seconds)
 {
 	double time = 0;
+	double offset = 0;
 
 	if (!value_date(at, seconds))
 		return false;
 	if (**at == 'T' || **at == ' ')
 	{
 		(*at)++;
-		if (!value_time(at, &time))
+		if (!value_time(at, &time) || !value_offset(at, &offset))
 			return false;
-		if (**at == 'Z')
-			(*at)++;
 	}
-	*seconds = *seconds * SECS_PER_DAY + time;
+	*seconds = *seconds * SECS_PER_DAY + time - offset;
 	return true;
 }
 
@@ -192,7 +219,7 @@ value_boolean(const char *text, double *value)
 }
 
 /* Days from 1970-01-01 to January 1 of a year. */
-static double
+double
 value_epoch(int year)
 {
 	return date2j(year, 1, 1) - UNIX_EPOCH_JDATE;
@@ -210,9 +237,9 @@ value_since(const char *text, ValueType type, int year, double *value)
 	switch (type)
 	{
 		case VALUE_DAYS_SINCE:
-			if (!value_date(&at, value))
+			if (!value_timestamp(&at, value))
 				return false;
-			*value -= value_epoch(year);
+			*value = floor(*value / SECS_PER_DAY) - value_epoch(year);
 			break;
 		case VALUE_SECONDS_SINCE:
 			if (!value_timestamp(&at, value))
@@ -245,7 +272,10 @@ value_from_text(const char *text, ValueType type, int year, double *value)
 		case VALUE_BOOLEAN:
 			return value_boolean(text, value);
 		case VALUE_DATE:
-			return value_date(&at, value) && *at == '\0';
+			if (!value_timestamp(&at, value))
+				return false;
+			*value = floor(*value / SECS_PER_DAY);
+			return *at == '\0';
 		case VALUE_TIME:
 			return value_time(&at, value) && *at == '\0';
 		case VALUE_TIMESTAMP:
@@ -286,51 +316,58 @@ value_parse(Compiler *c, XmlNode *node, const char *text, FieldType type)
 static char *
 word_next(XmlNode *array, const char **at)
 {
-	StringInfoData word;
+	const char *start;
+	const char *end;
+	char *word;
+	char *out;
 
 	while (isspace((unsigned char) **at))
 		(*at)++;
 	if (**at == '\0')
 		return NULL;
-	initStringInfo(&word);
-	if (**at != '"')
+	start = *at;
+	if (*start != '"')
 	{
 		while (**at != '\0' && !isspace((unsigned char) **at))
-			appendStringInfoChar(&word, *(*at)++);
-		return word.data;
-	}
-	for ((*at)++; **at != '"'; (*at)++)
-	{
-		if (**at == '\\' && (*at)[1] == '"')
 			(*at)++;
-		if (**at == '\0')
+		return pnstrdup(start, *at - start);
+	}
+	for (end = ++start; *end != '"'; end++)
+	{
+		if (*end == '\\' && end[1] == '"')
+			end++;
+		if (*end == '\0')
 			xml_fail(array, ERRCODE_INVALID_PARAMETER_VALUE,
 					 "quoted text in an array does not end");
-		appendStringInfoChar(&word, **at);
 	}
-	(*at)++;
-	return word.data;
+	*at = end + 1;
+	out = word = palloc(end - start + 1);
+	for (; start < end; start++)
+	{
+		if (*start == '\\' && start[1] == '"')
+			start++;
+		*out++ = *start;
+	}
+	*out = '\0';
+	return word;
 }
 
-/* The words of an Array, whose number must be the one it tells. */
+/* The words of an Array, whose number must be the one it tells; or NULL. */
 char **
-words_parse(XmlNode *array, int *n)
+value_words(XmlNode *array, int *n)
 {
 	int told = xml_count(array, "n", -1);
 	const char *at = array->text == NULL ? "" : array->text;
-	int size = 16;
-	char **words = palloc(size * sizeof(char *));
+	uint32 size = 0;
+	char **words = NULL;
 	char *word;
 
 	xml_choice(array, "type", "int|real|string", 0);
 	*n = 0;
 	while ((word = word_next(array, &at)) != NULL)
 	{
-		if (*n == size)
-		{
-			size *= 2;
-			words = repalloc(words, size * sizeof(char *));
-		}
+		CHECK_FOR_INTERRUPTS();
+		words = builder_grow(words, *n, 1, &size, sizeof(char *));
 		words[(*n)++] = word;
 	}
 	if (told >= 0 && told != *n)
@@ -341,9 +378,9 @@ words_parse(XmlNode *array, int *n)
 
 /* The values of an Array, as slots hold values of a type. */
 double *
-array_parse(Compiler *c, XmlNode *array, FieldType type, int *n)
+value_array(Compiler *c, XmlNode *array, FieldType type, int *n)
 {
-	char **words = words_parse(array, n);
+	char **words = value_words(array, n);
 	double *values = palloc(Max(*n, 1) * sizeof(double));
 
 	for (int i = 0; i < *n; i++)
@@ -351,7 +388,25 @@ array_parse(Compiler *c, XmlNode *array, FieldType type, int *n)
 		values[i] = value_parse(c, array, words[i], type);
 		pfree(words[i]);
 	}
-	pfree(words);
+	if (words != NULL)
+		pfree(words);
+	return values;
+}
+
+/* The words of an element as numbers. */
+static double *
+number_words(XmlNode *array, int *n)
+{
+	char **words = value_words(array, n);
+	double *values = palloc(Max(*n, 1) * sizeof(double));
+
+	for (int i = 0; i < *n; i++)
+	{
+		values[i] = xml_parse_number(array, words[i]);
+		pfree(words[i]);
+	}
+	if (words != NULL)
+		pfree(words);
 	return values;
 }
 
@@ -360,17 +415,9 @@ static double *
 sparse_part(XmlNode *array, const char *name, int *n)
 {
 	XmlNode *part = xml_child(array, name);
-	char **words;
-	double *values;
 
 	*n = 0;
-	if (part == NULL)
-		return NULL;
-	words = words_parse(part, n);
-	values = palloc(Max(*n, 1) * sizeof(double));
-	for (int i = 0; i < *n; i++)
-		values[i] = xml_parse_number(part, words[i]);
-	return values;
+	return part == NULL ? NULL : number_words(part, n);
 }
 
 /* The numbers of a sparse array, with its default value in between. */
@@ -383,9 +430,13 @@ sparse_parse(XmlNode *array, bool real, int *n)
 	double *entries =
 		sparse_part(array, real ? "REAL-Entries" : "INT-Entries", &nentries);
 	double missing = xml_number(array, "defaultValue", 0);
+	double last;
 	double *values;
 
-	*n = xml_count(array, "n", nindices > 0 ? (int) indices[nindices - 1] : 0);
+	last = nindices > 0 ? indices[nindices - 1] : 0;
+	if (!(last <= VALUE_MAX_SPARSE))
+		last = VALUE_MAX_SPARSE + 1;
+	*n = xml_count(array, "n", (int) Max(last, 0));
 	if (*n > VALUE_MAX_SPARSE)
 		xml_fail(array, ERRCODE_PROGRAM_LIMIT_EXCEEDED,
 				 "sparse array has more than %d values", VALUE_MAX_SPARSE);
@@ -408,21 +459,10 @@ sparse_parse(XmlNode *array, bool real, int *n)
 
 /* The numbers of an Array, REAL-SparseArray or INT-SparseArray. */
 double *
-numbers_parse(XmlNode *array, int *n)
+value_numbers(XmlNode *array, int *n)
 {
-	char **words;
-	double *values;
-
 	if (xml_named(array, "REAL-SparseArray") ||
 		xml_named(array, "INT-SparseArray"))
 		return sparse_parse(array, xml_named(array, "REAL-SparseArray"), n);
-	words = words_parse(array, n);
-	values = palloc(Max(*n, 1) * sizeof(double));
-	for (int i = 0; i < *n; i++)
-	{
-		values[i] = xml_parse_number(array, words[i]);
-		pfree(words[i]);
-	}
-	pfree(words);
-	return values;
+	return number_words(array, n);
 }

@@ -50,9 +50,7 @@ verify_field(const Model *model, const ModelRoot *root, XmlNode *node,
 	const char *column = xml_attr(node, "column");
 
 	field->node = node;
-	field->column = column == NULL ? name : column;
-	if (strchr(field->column, ':') != NULL)
-		field->column = strchr(field->column, ':') + 1;
+	field->column = xml_local(column == NULL ? name : column);
 	field->precision = xml_number(node, "precision", VERIFY_PRECISION);
 	field->zero = xml_number(node, "zeroThreshold", VERIFY_ZERO);
 	field->input = NULL;
@@ -107,7 +105,7 @@ verify_equal(const Run *run, const VerifyField *field, const char *expected,
 	const ModelOutput *output = field->output;
 	double value;
 
-	*shown = bind_value_text(run, output->type, (int) output->year, actual);
+	*shown = bind_value_text(run, output->type, actual);
 	if (*shown == NULL)
 		return false;
 	if (output->type != VALUE_TEXT)
@@ -128,7 +126,7 @@ verify_row(Run *run, const ModelRoot *root, const VerifyField *fields, int n,
 {
 	double *row = run_row(run, 0);
 
-	run_begin(run, 1);
+	run_begin(run);
 	for (uint32 i = 0; i < root->ninputs; i++)
 		row[root->inputs[i].slot] = NAN;
 	for (int i = 0; i < n; i++)

@@ -84,18 +84,25 @@ typedef struct XmlParser
 	char detail[256];
 } XmlParser;
 
-/* Notes an error, unless there is one, and stops the parser. */
+/* Notes an error, unless there is one. */
+static void
+xml_note(XmlParser *parser, int sqlstate, const char *message,
+		 const char *detail)
+{
+	if (parser->sqlstate != 0)
+		return;
+	parser->sqlstate = sqlstate;
+	parser->line = xmlSAX2GetLineNumber(parser->ctxt);
+	strlcpy(parser->message, message, sizeof(parser->message));
+	strlcpy(parser->detail, detail, sizeof(parser->detail));
+}
+
+/* Notes an error and stops the parser, but not while it reads. */
 static void
 xml_stop(XmlParser *parser, int sqlstate, const char *message,
 		 const char *detail)
 {
-	if (parser->sqlstate == 0)
-	{
-		parser->sqlstate = sqlstate;
-		parser->line = xmlSAX2GetLineNumber(parser->ctxt);
-		strlcpy(parser->message, message, sizeof(parser->message));
-		strlcpy(parser->detail, detail, sizeof(parser->detail));
-	}
+	xml_note(parser, sqlstate, message, detail);
 	xmlStopParser(parser->ctxt);
 }
 
@@ -392,7 +399,10 @@ xml_error(void *arg, xmlErrorPtr error)
 		parser->detail[--size] = '\0';
 }
 
-/* Called by libxml2 for the next bytes; -1 makes it give up. */
+/*
+ * Called by libxml2 for the next bytes. Where it should give up the document
+ * ends: stopping the parser here would take away what it reads into.
+ */
 static int
 xml_read(void *arg, char *buffer, int size)
 {
@@ -401,9 +411,9 @@ xml_read(void *arg, char *buffer, int size)
 
 	if (InterruptPending && (QueryCancelPending || ProcDiePending))
 	{
-		xml_stop(parser, ERRCODE_QUERY_CANCELED, "canceling PMML parsing",
+		xml_note(parser, ERRCODE_QUERY_CANCELED, "canceling PMML parsing",
 				 "an interrupt is pending");
-		return -1;
+		return 0;
 	}
 	memcpy(buffer, parser->data, n);
 	parser->data += n;

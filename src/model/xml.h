@@ -32,6 +32,7 @@ extern XmlNode *xml_parse(const char *data, Size size);
 
 /* Attributes. */
 extern const char *xml_attr(XmlNode *node, const char *name);
+extern const char *xml_peek(const XmlNode *node, const char *name);
 extern const char *xml_need(XmlNode *node, const char *name);
 extern bool xml_is(XmlNode *node, const char *attr, const char *value);
 extern double xml_number(XmlNode *node, const char *name, double missing);
@@ -44,12 +45,15 @@ extern double xml_parse_number(XmlNode *node, const char *text);
 
 /* Elements. */
 extern XmlNode *xml_child(XmlNode *node, const char *name);
+extern const XmlNode *xml_peek_child(const XmlNode *node, const char *name);
 extern XmlNode *xml_need_child(XmlNode *node, const char *name);
 extern XmlNode *xml_next(XmlNode *node, const char *name);
 extern XmlNode *xml_first(XmlNode *node);
 extern XmlNode *xml_after(XmlNode *node);
 extern int xml_children(XmlNode *node, const char *name);
 extern bool xml_named(const XmlNode *node, const char *name);
+extern const char *xml_local(const char *name);
+extern XmlNode *xml_walk(const XmlNode *root, XmlNode *node, bool below);
 extern void xml_skip(XmlNode *node);
 extern void xml_check_read(XmlNode *root);
 

@@ -150,6 +150,16 @@ xml_attr(XmlNode *node, const char *name)
 	return NULL;
 }
 
+/* The value of an attribute, or NULL; it is not marked. */
+const char *
+xml_peek(const XmlNode *node, const char *name)
+{
+	for (int i = 0; i < node->nattrs; i++)
+		if (strcmp(node->attrs[i].name, name) == 0)
+			return node->attrs[i].value;
+	return NULL;
+}
+
 /* The value of an attribute that must be there. */
 const char *
 xml_need(XmlNode *node, const char *name)
@@ -321,6 +331,17 @@ xml_child(XmlNode *node, const char *name)
 	return xml_find(node->child, name);
 }
 
+/* The first child of that name, or NULL; it is not marked. */
+const XmlNode *
+xml_peek_child(const XmlNode *node, const char *name)
+{
+	const XmlNode *child = node->child;
+
+	while (child != NULL && strcmp(child->name, name) != 0)
+		child = child->next;
+	return child;
+}
+
 /* The first child of that name, which must be there. */
 XmlNode *
 xml_need_child(XmlNode *node, const char *name)
@@ -384,8 +405,20 @@ xml_named(const XmlNode *node, const char *name)
 	return strcmp(node->name, name) == 0;
 }
 
-/* The element after this one, in the order of the document, below root. */
-static XmlNode *
+/* A name without its prefix, as elements have it. */
+const char *
+xml_local(const char *name)
+{
+	const char *colon = strrchr(name, ':');
+
+	return colon == NULL ? name : colon + 1;
+}
+
+/*
+ * The element after this one, in the order of the document: one that is in
+ * it, or else one behind it; NULL at the end of root.
+ */
+XmlNode *
 xml_walk(const XmlNode *root, XmlNode *node, bool below)
 {
 	if (below && node->child != NULL)

@@ -1,7 +1,7 @@
 -- model: what all kinds of models give, worked out from the standard, and
 -- what becomes of missing, invalid and odd values.
 BEGIN;
-SELECT plan(179);
+SELECT plan(196);
 SET LOCAL client_min_messages = warning;
 \ir model_pmml.inc
 CREATE TEMP TABLE compiled AS SELECT name, iaros.model_compile(document) AS m FROM pmml;
@@ -247,5 +247,33 @@ SELECT lives_ok(format('SELECT iaros.model_compile(%L)', replace(document, '<r>4
 SELECT throws_ok(format('SELECT iaros.model_score(m, ''{}''::jsonb) FROM compiled WHERE name = %L', name), '22023', NULL, name || ' gives no number') FROM unnest('{cluster,association}'::text[]) AS name;
 SELECT throws_ok($$SELECT iaros.model_score(m, '{"x": 1}'::jsonb, 'maybe') FROM compiled WHERE name = 'softmax'$$, '22023', NULL, 'a class that there is not');
 SELECT is(iaros.model_score(m, '{"x": 1.5, "i": 3}'::jsonb, label), (iaros.model_predict(m, '{"x": 1.5, "i": 3}'::jsonb) ->> 'p')::float8, 'the class that is asked for') FROM compiled, (VALUES ('no'), (NULL)) AS v(label) WHERE name = 'softmax';
+-- Which class the score is of; tables of a regression in either order.
+CREATE FUNCTION pg_temp.two(type text, classes text[], tables text[]) RETURNS iaros.model LANGUAGE sql AS $$
+    SELECT iaros.model_compile(format('<PMML version="4.4"><DataDictionary><DataField name="x" optype="continuous" dataType="double"/><DataField name="y" optype="categorical" dataType="%s">%s</DataField></DataDictionary>
+<RegressionModel functionName="classification" normalizationMethod="logit"><MiningSchema><MiningField name="x"/><MiningField name="y" usageType="target"/></MiningSchema>
+<RegressionTable intercept="0" targetCategory="%s"><NumericPredictor name="x" coefficient="1"/></RegressionTable><RegressionTable intercept="0" targetCategory="%s"/></RegressionModel></PMML>',
+        type, (SELECT string_agg(format('<Value value="%s"/>', c), '') FROM unnest(classes) AS c), tables[1], tables[2]))
+$$;
+SELECT is(round(iaros.model_score(pg_temp.two(type, classes, tables), '{"x": 2}'::jsonb)::numeric, 6), round(want::numeric, 6), what)
+FROM (VALUES ('integer', '{0,1}'::text[], '{1,0}'::text[], 1 / (1 + exp(-2)), 'the class 1, first in the model'),
+    ('integer', '{1,0}', '{0,1}', 1 / (1 + exp(2)), 'the class 1, last in the model'),
+    ('string', '{no,yes}', '{yes,no}', 1 / (1 + exp(-2)), 'the later of the values of the target'),
+    ('string', '{yes,no}', '{yes,no}', 1 / (1 + exp(2)), 'whatever it is called'),
+    ('boolean', '{true,false}', '{true,false}', 1 / (1 + exp(-2)), 'true')) AS v(type, classes, tables, want, what);
+SELECT matches(pg_temp.two('string', '{no,yes}', '{yes,no}')::text, '^RegressionModel, classification, inputs 1, outputs 1, tree nodes 0: [A-Za-z0-9+/]+=*$', 'the text of a model begins with a summary');
+-- A regression that gives back its input.
+CREATE FUNCTION pg_temp.same(type text, treatment text DEFAULT '', name text DEFAULT 'x') RETURNS iaros.model LANGUAGE sql AS $$
+    SELECT iaros.model_compile(format('<PMML version="4.4"><DataDictionary><DataField name="%3$s" optype="continuous" dataType="%1$s"/><DataField name="y" optype="continuous" dataType="double"/></DataDictionary>
+<RegressionModel functionName="regression"><MiningSchema><MiningField name="%3$s" %2$s/><MiningField name="y" usageType="target"/></MiningSchema>
+<RegressionTable intercept="0"><NumericPredictor name="%3$s" coefficient="1"/></RegressionTable></RegressionModel></PMML>', type, treatment, name))
+$$;
+SELECT is(iaros.model_score(pg_temp.same('double', 'invalidValueTreatment="asIs" invalidValueReplacement="5"'), '{"x": "none"}'::jsonb), 5::float8, 'asIs with a replacement replaces what is no number');
+SELECT is(iaros.model_score(pg_temp.same('dateTimeSecondsSince[1970]'), jsonb_build_object('x', x)), want, 'time ' || x) FROM (VALUES
+    ('1970-01-01T00:00:10Z', 10::float8), ('1970-01-01 01:00:10+01', 10), ('1970-01-01T05:30:10.5+05:30', 10), ('1969-12-31T19:00:10-0500', 10), ('1970-01-01T00:00:10+', NULL)) AS v(x, want);
+SELECT is(iaros.model_score(pg_temp.same('dateDaysSince[1970]'), to_jsonb(r)), 3::float8, 'a timestamp of a row that became JSON is a date, too') FROM (SELECT timestamp '1970-01-04 10:00' AS x) AS r;
+SELECT is(iaros.model_score(pg_temp.same('double'), r), 7::float8, 'blanks at the end of character(n) do not count') FROM (SELECT '7'::character(10) AS x) AS r;
+SELECT throws_ok($$SELECT iaros.model_score(pg_temp.same('double', '', 'Xy'), r) FROM (SELECT 1 AS "XY", 2 AS xy) AS r$$, '42702', 'row has several columns for input "Xy"');
+SELECT is(iaros.model_score(pg_temp.same('double', '', 'Xy'), r), 2::float8, 'unless one has the very name') FROM (SELECT 1 AS "XY", 2 AS "Xy") AS r;
+SELECT is(iaros.model_score(pg_temp.same('double', '', repeat('n', 80)), to_jsonb(r)), 4::float8, 'names are cut as those of columns are') FROM (SELECT 4 AS nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn) AS r;
 SELECT * FROM finish();
 ROLLBACK;
