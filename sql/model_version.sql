@@ -4,7 +4,7 @@ CREATE FUNCTION @extschema@.model_files()
     RETURNS TABLE (name text, hash bytea, bytes bigint, modified_epoch float8)
     AS 'MODULE_PATHNAME' LANGUAGE C STABLE PARALLEL RESTRICTED;
 COMMENT ON FUNCTION @extschema@.model_files() IS
-'Returns the files, in directory iaros_model below the data directory of this server, that sessions map to share models: name, model_hash() of the model, bytes, and when it was written in seconds since 1970. A file holds nothing that table model_version does not hold: one that is missing is written again by the first session that wants it. Files of all databases of the server are there.';
+'Returns the files, in directory iaros_model below the data directory of this server, in one named by the OID of this database, that sessions map to share models: name, model_hash() of the model, bytes, and when it was written in seconds since 1970. A file holds nothing that table model_version does not hold: one that is missing is written again by the first session that wants it. Only files of this database are shown.';
 
 CREATE FUNCTION @extschema@.model_file_remove(name text) RETURNS boolean
     AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
@@ -24,7 +24,7 @@ BEGIN
           AND f.modified_epoch < extract(epoch FROM now() - interval '1 day'));
 END $$;
 COMMENT ON FUNCTION @extschema@.model_file_prune() IS
-'Removes files of models that no row of model_version has any more, a day after they were written, and returns how many. Where several databases of a server use models, the files of the others go too; they are written again when they are wanted.';
+'Body of the job iaros-model_files: removes files of models that no row of model_version has any more, a day after they were written, and returns how many.';
 
 CREATE FUNCTION @extschema@.model_version_keep() RETURNS trigger
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -69,6 +69,12 @@ BEGIN
             ERRCODE = 'null_value_not_allowed',
             MESSAGE = 'name and PMML of a model must not be NULL';
     END IF;
+    IF name !~ '^[a-z][a-z0-9_]{0,62}$' THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'check_violation',
+            MESSAGE = format('"%s" cannot be the name of a model', name),
+            HINT = 'A name has lower-case letters, digits and underscores, a letter first, at most 63 characters.';
+    END IF;
     -- Two imports of one name take turns, or they would take one number.
     PERFORM pg_advisory_xact_lock(hashtextextended('iaros.model ' || name, 0));
     SELECT v.version, v.pmml INTO newest, stored FROM iaros.model_version v
@@ -84,6 +90,26 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION @extschema@.model_import(text, text) IS
 'Compiles a PMML document and stores it as the newest version of a model; returns the version, from 1. The same document again is no new version. An audit row is written. Errors: those of model_compile(); 22004 an argument is NULL, 23514 a name that is not a lower-case word.';
+
+CREATE FUNCTION @extschema@.model_list()
+    RETURNS TABLE (name text, version integer, element text, function text, inputs text[], outputs text[], bytes integer, created_at timestamptz, created_by text)
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+#variable_conflict use_column
+BEGIN
+    PERFORM iaros.install_check();
+    RETURN QUERY
+    SELECT v.name, v.version, s.summary ->> 'element', s.summary ->> 'function',
+        ARRAY(SELECT jsonb_array_elements_text(s.summary -> 'inputs')),
+        ARRAY(SELECT jsonb_array_elements_text(s.summary -> 'outputs')),
+        (s.summary ->> 'bytes')::integer, v.created_at, v.created_by
+    FROM iaros.model_version v
+    CROSS JOIN LATERAL (SELECT iaros.model_summary(v.compiled) AS summary OFFSET 0) s
+    ORDER BY v.name, v.version;
+END $$;
+COMMENT ON FUNCTION @extschema@.model_list() IS
+'Returns the versions of all models without the models themselves: what model_summary() says of each, when it was stored and by whom. The newest version of a name is the one that serves. Error: 0A000 a version was compiled by another version of the library; UPDATE iaros.model_version SET pmml = pmml compiles all again.';
 
 CREATE FUNCTION @extschema@.model_get(name text, version integer DEFAULT NULL) RETURNS @extschema@.model
     LANGUAGE plpgsql STABLE PARALLEL SAFE
@@ -140,12 +166,18 @@ IF iaros.schema_step('model', 1) THEN
     COMMENT ON COLUMN iaros.model_version.hash IS 'model_hash() of the compiled form, filled in by a trigger.';
     COMMENT ON COLUMN iaros.model_version.compiled IS 'The compiled form, made of the PMML by a trigger.';
     CREATE INDEX model_version_hash ON iaros.model_version (hash);
-    -- Always out of line, whatever its size, so that it has a file.
+    -- Documents are long; the usual compression takes longer than compiling.
+    IF EXISTS (SELECT FROM pg_settings WHERE name = 'default_toast_compression' AND 'lz4' = ANY (enumvals)) THEN
+        ALTER TABLE iaros.model_version ALTER COLUMN pmml SET COMPRESSION lz4;
+    END IF;
+    -- Out of line as soon as the row is not short, so that it has a file.
     ALTER TABLE iaros.model_version SET (toast_tuple_target = 128);
     CREATE TRIGGER model_version_keep BEFORE INSERT OR UPDATE OF pmml, compiled, hash ON iaros.model_version
         FOR EACH ROW EXECUTE FUNCTION iaros.model_version_keep();
     CREATE TRIGGER model_version_audit AFTER INSERT OR UPDATE OR DELETE ON iaros.model_version
         FOR EACH ROW EXECUTE FUNCTION iaros.model_version_audit();
+    PERFORM iaros.job_define('model_files', '7 4 * * *', 'model_file_prune', interval '2 days', false,
+        'Removes files of models that are in no table any more.');
 END IF;
 END $install$;
 COMMENT ON PROCEDURE @extschema@.model_install() IS
