@@ -1,7 +1,7 @@
 -- model: what all kinds of models give, worked out from the standard, and
 -- what becomes of missing, invalid and odd values.
 BEGIN;
-SELECT plan(196);
+SELECT plan(197);
 SET LOCAL client_min_messages = warning;
 \ir model_pmml.inc
 CREATE TEMP TABLE compiled AS SELECT name, iaros.model_compile(document) AS m FROM pmml;
@@ -275,5 +275,25 @@ SELECT is(iaros.model_score(pg_temp.same('double'), r), 7::float8, 'blanks at th
 SELECT throws_ok($$SELECT iaros.model_score(pg_temp.same('double', '', 'Xy'), r) FROM (SELECT 1 AS "XY", 2 AS xy) AS r$$, '42702', 'row has several columns for input "Xy"');
 SELECT is(iaros.model_score(pg_temp.same('double', '', 'Xy'), r), 2::float8, 'unless one has the very name') FROM (SELECT 1 AS "XY", 2 AS "Xy") AS r;
 SELECT is(iaros.model_score(pg_temp.same('double', '', repeat('n', 80)), to_jsonb(r)), 4::float8, 'names are cut as those of columns are') FROM (SELECT 4 AS nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn) AS r;
+-- A cancel while a document is read ends in an error, not in a crash.
+CREATE TEMP TABLE long AS
+SELECT '<PMML version="4.4"><DataDictionary>' || string_agg(format('<DataField name="f%s" optype="continuous" dataType="double"/>', i), E'\n') || '</DataDictionary></PMML>' AS document
+FROM generate_series(1, 150000) AS i;
+\set ON_ERROR_STOP 0
+SAVEPOINT uncanceled;
+SET LOCAL statement_timeout = '15ms';
+SELECT 'compiled' FROM long WHERE iaros.model_compile(document) IS NULL;
+ROLLBACK TO uncanceled;
+SET LOCAL statement_timeout = '40ms';
+SELECT 'compiled' FROM long WHERE iaros.model_compile(document) IS NULL;
+ROLLBACK TO uncanceled;
+SET LOCAL statement_timeout = '80ms';
+SELECT 'compiled' FROM long WHERE iaros.model_compile(document) IS NULL;
+ROLLBACK TO uncanceled;
+SET LOCAL statement_timeout = '120ms';
+SELECT 'compiled' FROM long WHERE iaros.model_compile(document) IS NULL;
+ROLLBACK TO uncanceled;
+\set ON_ERROR_STOP 1
+SELECT throws_ok('SELECT iaros.model_compile(document) FROM long', '0A000', 'document has no model that can be scored', 'the session lives on after cancels');
 SELECT * FROM finish();
 ROLLBACK;
