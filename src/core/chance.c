@@ -218,8 +218,8 @@ polynomial7(const double *c, double x)
  * digits: M. J. Wichura, Algorithm AS 241 (PPND16), Applied Statistics 37,
  * 1988.
  */
-static double
-normal_quantile(double p)
+double
+core_normal_quantile(double p)
 {
 	static const double a[8] = {
 		3.3871328727963666080e0,  1.3314166789178437745e+2,
@@ -281,7 +281,7 @@ normal_quantile(double p)
 static inline double
 next_normal(ChanceDraw *draw)
 {
-	return normal_quantile(next_open(draw));
+	return core_normal_quantile(next_open(draw));
 }
 
 /*

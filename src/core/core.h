@@ -43,6 +43,7 @@ extern int core_currency_minor_unit(const char *code);
 
 /* chance.c */
 extern uint64 core_chance_word(int64 key, int64 seed);
+extern double core_normal_quantile(double p);
 
 /* cache.c */
 extern void core_cache_register(CoreCache *cache);
