@@ -188,21 +188,6 @@ association_rules(Association *a)
 	}
 }
 
-/* Tells whether the fields of a model hold lists of items. */
-bool
-association_lists(const XmlNode *node)
-{
-	if (!xml_named(node, "AssociationModel"))
-		return false;
-	for (node = node->child; node != NULL; node = node->next)
-		for (XmlNode *field = node->child;
-			 xml_named(node, "MiningSchema") && field != NULL;
-			 field = field->next)
-			if (xml_is(field, "usageType", "group"))
-				return true;
-	return false;
-}
-
 /* The field whose value is the list of items, or NULL if fields are items. */
 static Field *
 association_list(Association *a)

@@ -14,7 +14,6 @@ typedef enum AssociationAlgorithm
 	ASSOCIATION_RULE       /* and all of the consequent's */
 } AssociationAlgorithm;
 
-extern bool association_lists(const XmlNode *node);
 extern bool association_is_list(XmlNode *output);
 
 #endif /* IAROS_MODEL_ASSOCIATION_H */

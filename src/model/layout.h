@@ -25,8 +25,7 @@ typedef struct ModelInput
 } ModelInput;
 
 #define MODEL_INPUT_WORDS 5
-#define MODEL_INPUT_LIST 0x01  /* a list of values, joined by U+001F */
-#define MODEL_INPUT_LABEL 0x02 /* only residuals ask for it */
+#define MODEL_INPUT_LABEL 0x01 /* only residuals ask for it */
 
 typedef struct ModelOutput
 {

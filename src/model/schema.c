@@ -4,7 +4,6 @@
  */
 #include "postgres.h"
 
-#include "model/association.h"
 #include "model/compile.h"
 #include "model/layout.h"
 #include "model/treat.h"
@@ -294,12 +293,12 @@ schema_inherit(Compiler *c, Scope *scope, Field *field)
 
 /* What is special of an input. */
 static uint32
-schema_flags(const Scope *scope, XmlNode *node)
+schema_flags(XmlNode *node)
 {
-	if (xml_is(node, "usageType", "target") ||
-		xml_is(node, "usageType", "predicted"))
-		return MODEL_INPUT_LABEL;
-	return association_lists(scope->node) ? MODEL_INPUT_LIST : 0;
+	return xml_is(node, "usageType", "target") ||
+				   xml_is(node, "usageType", "predicted")
+			   ? MODEL_INPUT_LABEL
+			   : 0;
 }
 
 /*
@@ -311,7 +310,7 @@ schema_use(Compiler *c, Scope *scope, Field *field)
 {
 	field->state = FIELD_RUNNING;
 	if (scope->parent == NULL)
-		schema_input(c, scope, field, schema_flags(scope, field->node));
+		schema_input(c, scope, field, schema_flags(field->node));
 	else
 		schema_inherit(c, scope, field);
 }
