@@ -62,7 +62,7 @@ run_create(const Model *model, int nrows, MemoryContext context)
 void
 run_begin(Run *run)
 {
-	memset(run->invalid, 0, sizeof(run->invalid));
+	memset(run->invalid, 0, run->nrows);
 	run->incompatible = false;
 	if (run->texts->n > 0)
 	{

@@ -69,9 +69,10 @@ segment_reset(const uint32 *args, double *row)
 static void
 segment_step(Run *run, const uint32 *args, int first, int n)
 {
-	bool is_for[MODEL_BLOCK] = {0};
+	bool is_for[MODEL_BLOCK];
 	int end = first + n;
 
+	memset(is_for + first, 0, n);
 	for (int r = first; r < end; r++)
 		is_for[r] = segment_is_for(run, args, run_row(run, r));
 	for (int r = first, to; r < end; r = to)
