@@ -1,7 +1,7 @@
 -- Models by name: versions, the audit row, the file that sessions share, and
 -- what is private to a session.
 BEGIN;
-SELECT plan(23);
+SELECT plan(26);
 SET client_min_messages TO warning;
 
 -- A tree of that many leaves, large enough to be stored out of line.
@@ -43,7 +43,15 @@ SELECT is((SELECT bool_and(iaros.model_file_remove(f.name)) FROM iaros.model_fil
 SELECT is(iaros.model_score('test_tree', '{"x": 1e6}'::jsonb), 2000::float8, 'who has it mapped keeps it');
 SELECT throws_ok($$SELECT iaros.model_file_remove('../postgresql.conf')$$, '22023', '"../postgresql.conf" is not the file of a model');
 SELECT throws_ok($$SELECT iaros.model_file_remove(repeat('a', 32) || './../x')$$, '22023', NULL, 'names of files stay in the directory');
-SELECT cmp_ok(iaros.model_file_prune(), '>=', 0, 'old files that no row has are removed');
-SELECT is((SELECT count(*) FROM iaros.model_files() f JOIN iaros.model_version v USING (hash) WHERE v.name = 'test_tree' AND v.version = 1), 1::bigint, 'those that a row has are kept');
+CREATE TEMP TABLE kept AS SELECT f.name FROM iaros.model_files() f JOIN iaros.model_version v USING (hash) WHERE v.name = 'test_tree' AND v.version = 1;
+SELECT is((SELECT count(*) FROM kept), 1::bigint, 'version 1 has a file');
+-- A file of a model that no row has: named by another hash.
+SELECT format($$COPY (SELECT 1) TO PROGRAM 'cp iaros_model/%1$s/%2$s iaros_model/%1$s/%3$s.1'$$, (SELECT oid FROM pg_database WHERE datname = current_database()), name, repeat('ab', 16)) FROM kept \gexec
+SELECT iaros.model_file_prune() AS pruned \gset
+SELECT is((SELECT count(*) FROM iaros.model_files() WHERE name LIKE 'abab%'), 1::bigint, 'a new file that no row has is left: its row may not be committed');
+SELECT format($$COPY (SELECT 1) TO PROGRAM 'touch -d "2 days ago" iaros_model/%1$s/%2$s iaros_model/%1$s/%3$s.1'$$, (SELECT oid FROM pg_database WHERE datname = current_database()), name, repeat('ab', 16)) FROM kept \gexec
+SELECT is(iaros.model_file_prune(), 1, 'an old one is removed');
+SELECT is((SELECT count(*) FROM iaros.model_files() WHERE name LIKE 'abab%'), 0::bigint, 'it is gone');
+SELECT is((SELECT count(*) FROM iaros.model_files() f JOIN kept USING (name)), 1::bigint, 'an old one that a row has is kept');
 SELECT * FROM finish();
 ROLLBACK;
