@@ -41,6 +41,16 @@ extern PGDLLEXPORT void _PG_init(void);
 	}                                                                         \
 	extern int no_such_variable
 
+/* Arrays of a type are allocated by name from late minor versions on. */
+#include "storage/shmem.h"
+
+#ifndef palloc_array
+#define palloc_array(type, count)                                             \
+	((type *) palloc(mul_size(sizeof(type), (count))))
+#define palloc0_array(type, count)                                            \
+	((type *) palloc0(mul_size(sizeof(type), (count))))
+#endif
+
 /* Input errors are soft from PostgreSQL 16 on. */
 #define ereturn(context, dummy_value, ...)                                    \
 	do                                                                        \

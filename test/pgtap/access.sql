@@ -57,7 +57,7 @@ BEGIN
                 WHEN t.typname = 'record' THEN 'ROW(1)'
                 WHEN t.typname = 'regclass' THEN '''pg_class'''
                 WHEN t.typname = 'inet' THEN '''127.0.0.1'''
-                WHEN t.typname IN ('rfm_state', 'profile_state', 'audience_set', 'model') THEN 'NULL'
+                WHEN t.typname IN ('rfm_state', 'profile_state', 'audience_set', 'model', 'touch_path', 'attribution_state', 'path_set', 'funnel_state', 'retention_state') THEN 'NULL'
                 WHEN t.typname = 'segment_rule' THEN '''{"segment": "x"}'''
                 WHEN t.typname = 'audience' THEN '''{1,2}'''
                 WHEN t.typname = 'promo_code' THEN '''SUMMER20'''

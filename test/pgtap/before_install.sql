@@ -29,7 +29,7 @@ BEGIN
                 WHEN t.typtype = 'r' THEN '''(,)'''
                 WHEN t.typname = 'uuid' THEN '''00000000-0000-0000-0000-000000000000'''
                 WHEN t.typname = 'inet' THEN '''127.0.0.1'''
-                WHEN t.typname IN ('rfm_state', 'profile_state', 'audience_set', 'model') THEN 'NULL'
+                WHEN t.typname IN ('rfm_state', 'profile_state', 'audience_set', 'model', 'touch_path', 'attribution_state', 'path_set', 'funnel_state', 'retention_state') THEN 'NULL'
                 WHEN t.typname = 'segment_rule' THEN '''{"segment": "x"}'''
                 WHEN t.typname = 'audience' THEN '''{1,2}'''
                 WHEN t.typname = 'promo_code' THEN '''SUMMER20'''
