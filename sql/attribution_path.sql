@@ -251,7 +251,7 @@ COMMENT ON FUNCTION @extschema@.touch_path_last(@extschema@.touch_path, integer)
 CREATE FUNCTION @extschema@.touch_path_within(path @extschema@.touch_path, "window" interval, until timestamptz) RETURNS @extschema@.touch_path
     AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION @extschema@.touch_path_within(@extschema@.touch_path, interval, timestamptz) IS
-'Returns the touches of a path in [until - window, until); a day of the window has 24 hours. NULL for a NULL argument. Errors: 22023 a path without times, a window with months. O(touches).';
+'Returns the touches of a path in [until - window, until); a day of the window has 24 hours. NULL for a NULL argument. Errors: 22023 a path without times, a window that has months or is not positive. O(touches).';
 
 CREATE FUNCTION @extschema@.touch_path_by_campaign(path @extschema@.touch_path, missing text DEFAULT 'no_campaign') RETURNS @extschema@.touch_path
     AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;

@@ -2,6 +2,7 @@
 #include "postgres.h"
 
 #include "airport.h"
+#include "attribution/paths.h"
 #include "core/core.h"
 #include "fmgr.h"
 #include "model/init.h"
@@ -32,4 +33,5 @@ _PG_init(void)
 	segment_init();
 	segment_like_init();
 	promo_init();
+	paths_init();
 }

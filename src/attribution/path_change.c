@@ -1,8 +1,8 @@
 /* Paths made of paths, and what can be asked of one. */
 #include "attribution/path_list.h"
+#include "attribution/paths.h"
 
 #include "catalog/pg_type.h"
-#include "common/int.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "lib/stringinfo.h"
@@ -223,21 +223,6 @@ touch_path_last(PG_FUNCTION_ARGS)
 	PG_RETURN_POINTER(path_list_make(list));
 }
 
-/* Returns the length of a window, days of 24 hours. */
-static int64
-window_length(const Interval *window)
-{
-	int64 length;
-
-	if (window->month != 0 ||
-		pg_mul_s64_overflow(window->day, USECS_PER_DAY, &length) ||
-		pg_add_s64_overflow(length, window->time, &length))
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("a window must not have months"),
-						errhint("Give days, such as 30 days.")));
-	return length;
-}
-
 PG_FUNCTION_INFO_V1(touch_path_within);
 
 /* SQL: touch_path_within(path touch_path, window interval, until timestamptz)
@@ -246,7 +231,7 @@ Datum
 touch_path_within(PG_FUNCTION_ARGS)
 {
 	PathList *list = change_arg(fcinfo);
-	int64 length = window_length(PG_GETARG_INTERVAL_P(1));
+	int64 length = paths_length(&fcinfo->args[1], "window");
 	TimestampTz until = PG_GETARG_TIMESTAMPTZ(2);
 	bool *keep = palloc_array(bool, Max(list->ntouches, 1));
 
