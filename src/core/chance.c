@@ -364,6 +364,29 @@ poisson_rejection(ChanceDraw *draw, double mean)
 	elog(ERROR, "no Poisson variate in %d tries", CHANCE_MAX_TRIES);
 }
 
+/* Natural logarithm of a positive number, the same on every machine. */
+double
+core_log(double x)
+{
+	return portable_log(x);
+}
+
+/*
+ * A number from the Poisson distribution, as chance_poisson() draws it; one
+ * of a mean above its limit is from the normal distribution of that mean and
+ * variance, rounded.
+ */
+double
+core_chance_poisson(int64 key, int64 seed, int32 number, double mean)
+{
+	ChanceDraw draw = start_draw(key, seed, number);
+
+	if (mean > POISSON_MAX_MEAN)
+		return floor(mean + sqrt(mean) * next_normal(&draw) + 0.5);
+	return mean < POISSON_INVERSION_BELOW ? poisson_inversion(&draw, mean)
+										  : poisson_rejection(&draw, mean);
+}
+
 /* Refuses a parameter that is not a positive, finite number. */
 static void
 check_positive(const char *name, double value)

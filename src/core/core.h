@@ -44,6 +44,9 @@ extern int core_currency_minor_unit(const char *code);
 /* chance.c */
 extern uint64 core_chance_word(int64 key, int64 seed);
 extern double core_normal_quantile(double p);
+extern double core_log(double x);
+extern double core_chance_poisson(int64 key, int64 seed, int32 number,
+								  double mean);
 
 /* cache.c */
 extern void core_cache_register(CoreCache *cache);
