@@ -51,9 +51,12 @@ BEGIN
             FROM stored s
             JOIN iaros.touchpoint t ON t.customer_id = s.id
                 AND t.occurred_at < s.occurred_at AND t.occurred_at >= s.occurred_at - "window"
+            LEFT JOIN iaros.campaign c ON c.campaign_id = t.campaign_id
             WHERE t.occurred_at < to_time
               AND t.occurred_at >= CASE WHEN isfinite(from_time) THEN from_time - "window" ELSE from_time END
-            ORDER BY s.customer_id, s.conversion_id, t.occurred_at DESC, t.touchpoint_id DESC
+            -- As in a path: at one moment by channel, then campaign.
+            ORDER BY s.customer_id, s.conversion_id, t.occurred_at DESC, t.channel COLLATE "C" DESC,
+                coalesce(c.code, t.campaign) COLLATE "C" DESC NULLS LAST, t.touchpoint_id DESC
         )
         SELECT g.customer_id, g.conversion_id, g.occurred_at, g.value_base,
             l.channel, l.campaign_id, l.message_id, l.touched_at
@@ -61,55 +64,7 @@ BEGIN
         LEFT JOIN last_touch l ON l.customer_id = g.customer_id AND l.conversion_id = g.conversion_id;
 END $$;
 COMMENT ON FUNCTION @extschema@.attribution_last_touch(timestamptz, timestamptz, interval) IS
-'Returns each conversion in [from_time, to_time) with the last touchpoint of the same person in [conversion - window, conversion): its channel, campaign, message and time, NULL where there is none. Aliases count as their master; of touchpoints at the same moment the one recorded last counts. Error: 22023 window. O(n log n) of conversions and touchpoints.';
-
-CREATE FUNCTION @extschema@.attribution_last(
-    from_time timestamptz DEFAULT '-infinity',
-    to_time timestamptz DEFAULT 'infinity',
-    "window" interval DEFAULT '30 days',
-    by text DEFAULT 'channel')
-    RETURNS TABLE (key text, conversions bigint, credit numeric, cost numeric, roas numeric)
-    LANGUAGE plpgsql STABLE PARALLEL SAFE
-    SET search_path = pg_catalog, pg_temp
-    SET plan_cache_mode = force_custom_plan
-    AS $$
-BEGIN
-    PERFORM iaros.install_check();
-    IF by IS NULL OR by NOT IN ('channel', 'campaign') THEN
-        RAISE EXCEPTION USING
-            ERRCODE = 'invalid_parameter_value',
-            MESSAGE = format('attribution by "%s" does not exist', coalesce(by, 'NULL')),
-            HINT = 'Credit goes by channel or by campaign.';
-    END IF;
-    RETURN QUERY
-        WITH earned AS (
-            SELECT l.channel, l.campaign_id, l.touched_at IS NULL AS untouched,
-                count(*) AS conversions, sum(l.value_base) AS credit
-            FROM iaros.attribution_last_touch(from_time, to_time, "window") l
-            GROUP BY 1, 2, 3
-        ), spent AS (
-            SELECT t.channel, t.campaign_id, sum(t.cost_base) AS cost
-            FROM iaros.touchpoint t
-            WHERE t.occurred_at >= from_time AND t.occurred_at < to_time AND t.cost_base > 0
-            GROUP BY 1, 2
-        ), line AS (
-            SELECT CASE WHEN e.untouched THEN 'none' WHEN by = 'channel' THEN e.channel
-                        ELSE coalesce(c.code, 'no_campaign') END AS key,
-                e.conversions, e.credit, 0::numeric AS cost
-            FROM earned e LEFT JOIN iaros.campaign c ON c.campaign_id = e.campaign_id
-            UNION ALL
-            SELECT CASE WHEN by = 'channel' THEN s.channel ELSE coalesce(c.code, 'no_campaign') END,
-                0, 0, s.cost
-            FROM spent s LEFT JOIN iaros.campaign c ON c.campaign_id = s.campaign_id
-        )
-        SELECT l.key, sum(l.conversions)::bigint, sum(l.credit), sum(l.cost),
-            round(sum(l.credit) / nullif(sum(l.cost), 0), 4)
-        FROM line l
-        GROUP BY l.key
-        ORDER BY sum(l.credit) DESC, l.key;
-END $$;
-COMMENT ON FUNCTION @extschema@.attribution_last(timestamptz, timestamptz, interval, text) IS
-'Returns for each channel (or campaign, by its code) the conversions in [from_time, to_time) whose last touchpoint within the window before them was its own, their value (credit), the cost of its touchpoints in the same time, all in the base currency, and roas = credit / cost (NULL without cost). Key none: conversions without a touchpoint; key no_campaign: touchpoints of no campaign. The credits add up to the value of all conversions to the minor unit. Errors: 22023 window, by. O(n log n).';
+'Returns each conversion in [from_time, to_time) with the last touchpoint of the same person in [conversion - window, conversion): its channel, campaign, message and time, NULL where there is none. Aliases count as their master; of touchpoints at the same moment the last by channel, then campaign, byte by byte, counts, as in a path. Error: 22023 window. O(n log n) of conversions and touchpoints.';
 
 -- Schema ------------------------------------------------------------------
 
@@ -119,7 +74,9 @@ CREATE PROCEDURE @extschema@.attribution_install()
     AS $install$
 BEGIN
     -- Touchpoints and conversions belong to the domain customer.
-    PERFORM iaros.schema_step('attribution', 1);
+    IF iaros.schema_step('attribution', 1) THEN
+        CALL iaros.attribution_install_engine();
+    END IF;
 END $install$;
 COMMENT ON PROCEDURE @extschema@.attribution_install() IS
-'The domain attribution has no tables of its own. Called by install().';
+'Makes the tables of the domain attribution. Called by install().';

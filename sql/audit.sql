@@ -141,12 +141,13 @@ CREATE FUNCTION @extschema@.access_functions()
                 'access_grant', 'access_revoke', 'access_apply', 'job_define',
                 'outbox_prune', 'rfm_install_refresh', 'rfm_prune', 'profile_install_keep',
                 'profile_install_feature',
-                'customer_install_attach', 'source_attach', 'source_detach', 'source_refresh',
+                'customer_install_attach', 'customer_install_touch', 'source_attach', 'source_detach', 'source_refresh',
                 'source_map_check', 'lifecycle_install_value',
                 'segment_install_refresh', 'segment_install_shipped', 'segment_field_add',
                 'model_file_remove', 'model_file_prune',
                 'promo_install_redemption', 'promo_install_gates', 'promo_install_price', 'promo_store', 'promo_again', 'promo_person', 'promo_held', 'promo_take_back', 'promo_make_room',
                 'promo_counter_open', 'promo_counter_take', 'promo_counter_wait', 'promo_counter_give', 'promo_give_back', 'promo_customer_recount',
+                'attribution_install_engine',
                 'customer_install_provenance', 'customer_claim_store', 'customer_claim_keep')
                 OR starts_with(p.proname, 'rfm_fold')
                 OR starts_with(p.proname, 'profile_keep')

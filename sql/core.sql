@@ -627,7 +627,9 @@ BEGIN ATOMIC
         ('booking_item', 'customer', 'open'),
         ('event_key', 'customer', 'open'),
         ('event', 'customer', 'open'),
+        ('touchpoint_key', 'customer', 'open'),
         ('touchpoint', 'customer', 'open'),
+        ('touchpoint_rule', 'reference', 'open'),
         ('conversion', 'customer', 'open'),
         -- consent
         ('purpose', 'reference', 'config'),
@@ -710,6 +712,14 @@ BEGIN ATOMIC
         ('campaign', 'reference', 'open'),
         ('campaign_run', 'local', 'ledger'),
         ('campaign_send', 'customer', 'ledger'),
+        -- attribution
+        ('attribution_scheme', 'reference', 'open'),
+        ('attribution_path', 'customer', 'open'),
+        ('attribution_day', 'local', 'open'),
+        ('attribution_change', 'local', 'open'),
+        ('attribution_stale', 'local', 'open'),
+        ('attribution_run', 'local', 'open'),
+        ('attribution_spend', 'local', 'open'),
         -- demo
         ('demo_truth', 'customer', 'open')
     ) AS t(relation, role, access);
@@ -793,6 +803,9 @@ BEGIN ATOMIC
         ('event', 'profile_event_update_new', 'keep'),
         ('event', 'profile_event_delete', 'keep'),
         ('event', 'profile_event_truncate', 'keep'),
+        ('event', 'touchpoint_event_insert', 'derive'),
+        ('booking', 'conversion_booking_insert', 'derive'),
+        ('booking', 'conversion_booking_update', 'derive'),
         ('touchpoint', 'profile_touch_insert', 'keep'),
         ('touchpoint', 'profile_touch_update_old', 'keep'),
         ('touchpoint', 'profile_touch_update_new', 'keep'),
@@ -855,8 +868,14 @@ BEGIN ATOMIC
         ('promo_redemption', 'promo_redemption_follow', 'derive'),
         ('campaign', 'campaign_audit', 'audit'),
         ('campaign', 'campaign_guard', 'check'),
-        ('campaign_send', 'campaign_send_guard', 'guard')
+        ('campaign_send', 'campaign_send_guard', 'guard'),
+        ('customer', 'attribution_customer_delete', 'clean'),
+        ('customer', 'attribution_customer_truncate', 'clean')
     ) AS t(relation, trigger, purpose)
+    UNION ALL
+    SELECT t.relation, 'attribution_note_' || o.operation, 'log'
+    FROM (VALUES ('touchpoint'), ('conversion'), ('customer_alias'), ('attribution_path')) AS t(relation)
+    CROSS JOIN (VALUES ('insert'), ('update_old'), ('update_new'), ('delete'), ('truncate')) AS o(operation)
     UNION ALL
     SELECT t.relation, 'segment_note_' || o.operation, 'log'
     FROM (VALUES ('customer'), ('customer_alias'), ('customer_trait'), ('booking'), ('booking_item'), ('event'), ('touchpoint'),

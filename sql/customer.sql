@@ -287,7 +287,7 @@ BEGIN
             FROM iaros.event e WHERE e.customer_id = ANY (ids)
             UNION ALL
             SELECT t.occurred_at, 'touchpoint', t.channel || ' ' || t.kind,
-                jsonb_strip_nulls(jsonb_build_object('campaign_id', t.campaign_id, 'cost_base', t.cost_base)),
+                jsonb_strip_nulls(jsonb_build_object('campaign_id', t.campaign_id, 'campaign', t.campaign, 'cost_base', t.cost_base)),
                 t.customer_id
             FROM iaros.touchpoint t WHERE t.customer_id = ANY (ids)
             UNION ALL
@@ -479,7 +479,11 @@ CREATE FUNCTION @extschema@.touchpoint_record(
     campaign_id bigint DEFAULT NULL,
     message_id bigint DEFAULT NULL,
     cost_base numeric DEFAULT NULL,
-    source text DEFAULT 'web')
+    source text DEFAULT 'web',
+    external_id text DEFAULT NULL,
+    campaign text DEFAULT NULL,
+    "position" smallint DEFAULT NULL,
+    stage text DEFAULT NULL)
     RETURNS bigint
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
@@ -490,14 +494,26 @@ DECLARE
 BEGIN
     PERFORM iaros.customer_require(touchpoint_record.customer_id);
     id := nextval('iaros.touchpoint_id_seq');
-    INSERT INTO iaros.touchpoint (customer_id, touchpoint_id, occurred_at, channel, kind, campaign_id, message_id, cost_base, source)
+    IF external_id IS NOT NULL THEN
+        INSERT INTO iaros.touchpoint_key (customer_id, source, external_id, touchpoint_id, occurred_at)
+        VALUES (touchpoint_record.customer_id, touchpoint_record.source, touchpoint_record.external_id, id, touchpoint_record.occurred_at)
+        ON CONFLICT (customer_id, source, external_id) DO NOTHING;
+        IF NOT FOUND THEN
+            RETURN (SELECT k.touchpoint_id FROM iaros.touchpoint_key k
+                    WHERE k.customer_id = touchpoint_record.customer_id
+                      AND k.source = touchpoint_record.source AND k.external_id = touchpoint_record.external_id);
+        END IF;
+    END IF;
+    INSERT INTO iaros.touchpoint (customer_id, touchpoint_id, occurred_at, channel, kind, campaign_id, campaign,
+        message_id, "position", stage, cost_base, source)
     VALUES (touchpoint_record.customer_id, id, touchpoint_record.occurred_at, touchpoint_record.channel,
-            touchpoint_record.kind, touchpoint_record.campaign_id, touchpoint_record.message_id,
+            touchpoint_record.kind, touchpoint_record.campaign_id, touchpoint_record.campaign,
+            touchpoint_record.message_id, touchpoint_record."position", touchpoint_record.stage,
             touchpoint_record.cost_base, touchpoint_record.source);
     RETURN id;
 END $$;
-COMMENT ON FUNCTION @extschema@.touchpoint_record(bigint, text, timestamptz, text, bigint, bigint, numeric, text) IS
-'Records one contact of a customer with a marketing channel (kind impression, open, click or visit; cost in the base currency) and returns its id. Errors: 23503 unknown customer, channel or source, 23514 unknown kind or negative cost.';
+COMMENT ON FUNCTION @extschema@.touchpoint_record(bigint, text, timestamptz, text, bigint, bigint, numeric, text, text, text, smallint, text) IS
+'Records one contact of a customer with a marketing channel (kind impression, open, click or visit; cost in the base currency; campaign: name of one that is not ours; position: place of the link or advertisement, from 1; stage: lead or opportunity, what the contact began) and returns its id. With an external_id the triple (customer_id, source, external_id) is recorded once: a second call returns the first touchpoint and changes nothing. Errors: 23503 unknown customer, channel or source, 23514 unknown kind or stage, negative cost, position below 1.';
 
 CREATE FUNCTION @extschema@.conversion_record(
     customer_id bigint,
@@ -505,7 +521,8 @@ CREATE FUNCTION @extschema@.conversion_record(
     occurred_at timestamptz DEFAULT now(),
     kind text DEFAULT 'booking',
     booking_id bigint DEFAULT NULL,
-    source text DEFAULT 'web')
+    source text DEFAULT 'web',
+    external_id text DEFAULT NULL)
     RETURNS bigint
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
@@ -515,14 +532,21 @@ DECLARE
     id bigint;
 BEGIN
     PERFORM iaros.customer_require(conversion_record.customer_id);
-    id := nextval('iaros.conversion_id_seq');
-    INSERT INTO iaros.conversion (customer_id, conversion_id, occurred_at, kind, booking_id, value_base, source)
-    VALUES (conversion_record.customer_id, id, conversion_record.occurred_at, conversion_record.kind,
-            conversion_record.booking_id, conversion_record.value_base, conversion_record.source);
+    INSERT INTO iaros.conversion (customer_id, occurred_at, kind, booking_id, value_base, source, external_id)
+    VALUES (conversion_record.customer_id, conversion_record.occurred_at, conversion_record.kind,
+            conversion_record.booking_id, conversion_record.value_base, conversion_record.source,
+            conversion_record.external_id)
+    ON CONFLICT ON CONSTRAINT conversion_natural_key DO NOTHING
+    RETURNING conversion_id INTO id;
+    IF id IS NULL THEN
+        SELECT c.conversion_id INTO id FROM iaros.conversion c
+        WHERE c.customer_id = conversion_record.customer_id
+          AND c.source = conversion_record.source AND c.external_id = conversion_record.external_id;
+    END IF;
     RETURN id;
 END $$;
-COMMENT ON FUNCTION @extschema@.conversion_record(bigint, numeric, timestamptz, text, bigint, text) IS
-'Records that a customer did what marketing is for, with its value in the base currency, and returns its id. Errors: 23503 unknown customer, booking or source, 23505 a conversion of that kind exists for the booking, 23514 negative value.';
+COMMENT ON FUNCTION @extschema@.conversion_record(bigint, numeric, timestamptz, text, bigint, text, text) IS
+'Records that a customer did what marketing is for, with its value in the base currency, and returns its id. With an external_id the triple (customer_id, source, external_id) is recorded once: a second call returns the first conversion and changes nothing. Errors: 23503 unknown customer, booking or source, 23505 a conversion of that kind exists for the booking, 23514 negative value.';
 
 -- Doctor ------------------------------------------------------------------
 
@@ -914,16 +938,36 @@ IF iaros.schema_step('customer', 1) THEN
         channel text NOT NULL REFERENCES iaros.channel,
         kind text NOT NULL CHECK (kind IN ('impression', 'open', 'click', 'visit')),
         campaign_id bigint,
+        campaign text CHECK (length(campaign) BETWEEN 1 AND 200),
         message_id bigint,
+        "position" smallint CHECK ("position" > 0),
+        stage text CHECK (stage IN ('lead', 'opportunity')),
         cost_base numeric(16,4) CHECK (cost_base >= 0),
         source text NOT NULL REFERENCES iaros.data_source,
+        received_at timestamptz NOT NULL DEFAULT now(),
         PRIMARY KEY (customer_id, occurred_at, touchpoint_id)
     ) PARTITION BY RANGE (occurred_at);
     COMMENT ON TABLE iaros.touchpoint IS
         'Contacts of customers with marketing channels, partitioned by month: what attribution gives credit to. cost_base is in the base currency.';
+    COMMENT ON COLUMN iaros.touchpoint.campaign_id IS 'Our campaign, a row of campaign.';
+    COMMENT ON COLUMN iaros.touchpoint.campaign IS 'Name or code of the campaign as the source states it, where campaign_id is NULL: that of an advertising network, say.';
+    COMMENT ON COLUMN iaros.touchpoint."position" IS 'Place of the link or advertisement among others, from 1. For information.';
+    COMMENT ON COLUMN iaros.touchpoint.stage IS 'What began with it, for attribution by stage: lead, opportunity.';
     CREATE TABLE iaros.touchpoint_default PARTITION OF iaros.touchpoint DEFAULT;
     CREATE INDEX touchpoint_channel ON iaros.touchpoint (channel, occurred_at);
     CREATE INDEX touchpoint_source ON iaros.touchpoint USING brin (source);
+
+    CREATE TABLE iaros.touchpoint_key (
+        customer_id bigint NOT NULL REFERENCES iaros.customer ON DELETE CASCADE,
+        source text NOT NULL REFERENCES iaros.data_source,
+        external_id text NOT NULL CHECK (external_id <> ''),
+        touchpoint_id bigint NOT NULL,
+        occurred_at timestamptz NOT NULL CHECK (iaros.time_valid(occurred_at)),
+        PRIMARY KEY (customer_id, source, external_id)
+    );
+    COMMENT ON TABLE iaros.touchpoint_key IS
+        'Ledger of natural keys of touchpoints, written in the transaction of the touchpoint: it makes recording twice harmless.';
+    CREATE INDEX touchpoint_key_source ON iaros.touchpoint_key USING brin (source);
 
     CREATE SEQUENCE iaros.conversion_id_seq;
     CREATE TABLE iaros.conversion (
@@ -934,8 +978,10 @@ IF iaros.schema_step('customer', 1) THEN
         booking_id bigint,
         value_base numeric(16,4) NOT NULL CHECK (value_base >= 0),
         source text NOT NULL REFERENCES iaros.data_source,
+        external_id text CHECK (external_id <> ''),
         PRIMARY KEY (customer_id, conversion_id),
         CONSTRAINT conversion_booking_once UNIQUE (customer_id, booking_id, kind),
+        CONSTRAINT conversion_natural_key UNIQUE (customer_id, source, external_id),
         FOREIGN KEY (customer_id, booking_id) REFERENCES iaros.booking ON DELETE CASCADE
     );
     COMMENT ON TABLE iaros.conversion IS
@@ -947,7 +993,7 @@ IF iaros.schema_step('customer', 1) THEN
     CREATE TABLE iaros.load_run (
         load_id bigint PRIMARY KEY DEFAULT nextval('iaros.load_id_seq'),
         source text NOT NULL REFERENCES iaros.data_source,
-        kind text NOT NULL CHECK (kind IN ('customer', 'claim', 'booking', 'booking_item', 'event')),
+        kind text NOT NULL CHECK (kind IN ('customer', 'claim', 'booking', 'booking_item', 'event', 'touchpoint', 'conversion')),
         loaded_at timestamptz NOT NULL DEFAULT now(),
         loaded_by text NOT NULL,
         rows bigint NOT NULL,
@@ -983,6 +1029,7 @@ IF iaros.schema_step('customer', 1) THEN
 
     CALL iaros.customer_install_attach();
     CALL iaros.customer_install_provenance();
+    CALL iaros.customer_install_touch();
 
     CREATE VIEW iaros.customer_masked AS
         SELECT c.customer_id, c.kind, c.source,

@@ -465,7 +465,7 @@ CREATE FUNCTION @extschema@.load_sql(
     SET search_path = pg_catalog, pg_temp
     AS $$
 DECLARE
-    kinds text[] := '{customer,claim,booking,booking_item,event}';
+    kinds text[] := '{customer,claim,booking,booking_item,event,touchpoint,conversion}';
 BEGIN
     IF kind = ANY (kinds) IS NOT TRUE THEN
         RAISE EXCEPTION USING
@@ -477,7 +477,7 @@ BEGIN
         INTO fields, required, checks, stored, kept, writes;
 END $$;
 COMMENT ON FUNCTION @extschema@.load_sql(text) IS
-'Returns what a kind of load (customer, claim, booking, booking_item, event) is made of: the fields it knows, the required ones, and as SQL its checks, the join that ends them, as old, to what is stored (another may take its place), the columns to keep of them and its writes. Error: 22023 for another kind.';
+'Returns what a kind of load (customer, claim, booking, booking_item, event, touchpoint, conversion) is made of: the fields it knows, the required ones, and as SQL its checks, the join that ends them, as old, to what is stored (another may take its place), the columns to keep of them and its writes. Error: 22023 for another kind.';
 
 CREATE FUNCTION @extschema@.load_attach(query text, path text, fields text[], required text[])
     RETURNS void
@@ -683,7 +683,7 @@ BEGIN
         CASE WHEN jsonb_typeof(payload) = 'array' THEN payload ELSE jsonb_build_array(payload) END) r;
 END $$;
 COMMENT ON FUNCTION @extschema@.inbox_ingest(text, text, jsonb) IS
-'Takes one message of a source (a JSON object, or an array of them) as customer, claim, booking, booking_item or event, with the fields of the loader of that kind, and returns its row of counts. Same path, same checks as the loaders; a field that is not known refuses the object. Errors: 22023 kind or payload, 23503 unknown source.';
+'Takes one message of a source (a JSON object, or an array of them) as customer, claim, booking, booking_item, event, touchpoint or conversion, with the fields of the loader of that kind, and returns its row of counts. Same path, same checks as the loaders; a field that is not known refuses the object. Errors: 22023 kind or payload, 23503 unknown source.';
 
 CREATE FUNCTION @extschema@.load_prune() RETURNS bigint
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE

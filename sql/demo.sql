@@ -1026,11 +1026,11 @@ BEGIN
     -- Channels touch a journey without a booking with chance q, one with a
     -- booking with odds q / (1 - q) times the odds ratio; by Bayes' rule that
     -- is a logistic model of booking whose coefficients are the effects.
-    INSERT INTO iaros.touchpoint (customer_id, touchpoint_id, occurred_at, channel, kind, cost_base, source)
+    INSERT INTO iaros.touchpoint (customer_id, touchpoint_id, occurred_at, channel, kind, cost_base, source, received_at)
     SELECT j.customer_id, 10 * j.journey + c.no, j.ends_at - make_interval(secs =>
             60 + iaros.chance_int(j.journey, seed, 260 + c.no, 72 * 3600 - 120)),
         c.channel, c.kind,
-        round(c.cost_base * (0.7 + 0.6 * iaros.chance(j.journey, seed, 280 + c.no))::numeric, 4), 'demo'
+        round(c.cost_base * (0.7 + 0.6 * iaros.chance(j.journey, seed, 280 + c.no))::numeric, 4), 'demo', j.ends_at
     FROM (
         SELECT t.customer_id, t.booking_id AS journey, t.booked_at AS ends_at, p.email_consent, true AS booked
         FROM demo_trip t

@@ -175,6 +175,24 @@ SELECT key AS channel, conversions, to_char(credit, '999,999,990.00') AS "revenu
        to_char(cost, '999,999,990.00') AS "cost, USD", round(roas, 1) AS roas
 FROM iaros.attribution_last(now() - interval '90 days', now() + interval '1 day') ORDER BY credit DESC;
 
+\echo 'What the models say against the truth that was planted (share of bookings with a touch, percent).'
+WITH judged AS MATERIALIZED (
+    SELECT * FROM iaros.demo_attribution('{last,linear,time_decay(1 day),u_shaped,markov,shapley,shapley(rate)}')
+), cell AS (
+    SELECT channel, truth, split_part(model, '(', 1) || CASE WHEN model = 'shapley(rate)' THEN '(rate)' ELSE '' END AS model, share AS figure FROM judged
+    UNION ALL
+    SELECT 'mean error', NULL, split_part(model, '(', 1) || CASE WHEN model = 'shapley(rate)' THEN '(rate)' ELSE '' END, avg(abs(difference)) FROM judged GROUP BY model
+)
+SELECT channel, round(100 * max(truth), 1) AS truth,
+       round(100 * max(figure) FILTER (WHERE model = 'last'), 1) AS last,
+       round(100 * max(figure) FILTER (WHERE model = 'linear'), 1) AS linear,
+       round(100 * max(figure) FILTER (WHERE model = 'time_decay'), 1) AS time_decay,
+       round(100 * max(figure) FILTER (WHERE model = 'u_shaped'), 1) AS u_shaped,
+       round(100 * max(figure) FILTER (WHERE model = 'markov'), 1) AS markov,
+       round(100 * max(figure) FILTER (WHERE model = 'shapley'), 1) AS shapley,
+       round(100 * max(figure) FILTER (WHERE model = 'shapley(rate)'), 1) AS "shapley(rate)"
+FROM cell GROUP BY channel ORDER BY channel = 'mean error', max(truth) DESC, channel;
+
 \echo '== 10. A code at the check-out, and why another is refused.'
 SELECT v.code, r.valid, r.discount,
        (SELECT string_agg(x ->> 'text', '; ') FROM jsonb_path_query(r.answers, '$[*].reasons[*]') AS x) AS reasons

@@ -17,7 +17,7 @@ RETURNS TABLE (conversion_id bigint, channel text) LANGUAGE sql AS $$
         SELECT t.channel FROM iaros.touchpoint t
         WHERE iaros.customer_resolve(t.customer_id) = iaros.customer_resolve(c.customer_id)
           AND t.occurred_at < c.occurred_at AND t.occurred_at >= c.occurred_at - span
-        ORDER BY t.occurred_at DESC, t.touchpoint_id DESC LIMIT 1)
+        ORDER BY t.occurred_at DESC, t.channel COLLATE "C" DESC LIMIT 1)
     FROM iaros.conversion c WHERE c.occurred_at >= from_time AND c.occurred_at < to_time $$;
 
 SELECT set_eq($$SELECT conversion_id, channel FROM iaros.attribution_last_touch()$$,

@@ -14,7 +14,7 @@ SELECT count(t) FROM (
     -- b: the only touch is 30 days and a second before, c: 30 days before
     UNION ALL SELECT iaros.touchpoint_record(pg_temp.id('b'), 'display', '2025-12-14 09:59:59Z', kind => 'impression', cost_base => 0.02)
     UNION ALL SELECT iaros.touchpoint_record(pg_temp.id('c'), 'display', '2025-12-14 10:00Z', kind => 'impression', cost_base => 0.02)
-    -- e: two at the same moment; the one recorded last counts
+    -- e: two at the same moment; the last by name counts
     UNION ALL SELECT iaros.touchpoint_record(pg_temp.id('e'), 'social', '2026-01-12 10:00Z')
     UNION ALL SELECT iaros.touchpoint_record(pg_temp.id('e'), 'paid_search', '2026-01-12 10:00Z', cost_base => 2.25)
     -- f was seen as an anonymous visitor g
