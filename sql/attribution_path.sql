@@ -179,7 +179,7 @@ CREATE AGGREGATE @extschema@.touch_path_agg(at timestamptz, channel text, campai
     PARALLEL = SAFE
 );
 COMMENT ON AGGREGATE @extschema@.touch_path_agg(timestamptz, text, text) IS
-'Returns the touches of a group as a path. at: time of the touch; channel: its channel, at most 1,000 bytes; rows in which either is NULL are no touches, so that an outer join without touches gives NULL, which stands for the empty path everywhere. campaign: NULL for none. The order of rows and the plan do not matter. Errors: 22008 a time outside the years 1000 to 2999, 22023 an empty name, 54000 a name above 1,000 bytes, more than 10,000,000 touches. O(n log n), 24 bytes a touch while it runs.';
+'Returns the touches of a group as a path. at: time of the touch; channel: its channel, at most 1,000 bytes; rows in which either is NULL are no touches, so that an outer join without touches gives NULL, which stands for the empty path everywhere. campaign: NULL or empty for none. The order of rows and the plan do not matter. Errors: 22008 a time outside the years 1000 to 2999, 22023 an empty name, 54000 a name above 1,000 bytes, more than 10,000,000 touches. O(n log n), 24 bytes a touch while it runs.';
 
 CREATE AGGREGATE @extschema@.touch_path_agg(at timestamptz, channel text, campaign text, weight double precision) (
     SFUNC = @extschema@.touch_path_agg_transition,
@@ -190,7 +190,7 @@ CREATE AGGREGATE @extschema@.touch_path_agg(at timestamptz, channel text, campai
     PARALLEL = SAFE
 );
 COMMENT ON AGGREGATE @extschema@.touch_path_agg(timestamptz, text, text, double precision) IS
-'Returns the touches of a group as a path. at: time of the touch; channel: its channel, at most 1,000 bytes; rows in which either is NULL are no touches, so that an outer join without touches gives NULL, which stands for the empty path everywhere. campaign: NULL for none; weight: finite and not below 0, for model weight; NULL is 1. The order of rows and the plan do not matter. Errors: 22008 a time outside the years 1000 to 2999, 22023 an empty name, a weight, 54000 a name above 1,000 bytes, more than 10,000,000 touches. O(n log n), 24 bytes a touch while it runs.';
+'Returns the touches of a group as a path. at: time of the touch; channel: its channel, at most 1,000 bytes; rows in which either is NULL are no touches, so that an outer join without touches gives NULL, which stands for the empty path everywhere. campaign: NULL or empty for none; weight: finite and not below 0, for model weight; NULL is 1. The order of rows and the plan do not matter. Errors: 22008 a time outside the years 1000 to 2999, 22023 an empty name, a weight, 54000 a name above 1,000 bytes, more than 10,000,000 touches. O(n log n), 24 bytes a touch while it runs.';
 
 CREATE AGGREGATE @extschema@.touch_path_agg(at timestamptz, channel text, campaign text, weight double precision, stage text) (
     SFUNC = @extschema@.touch_path_agg_transition,
@@ -201,7 +201,7 @@ CREATE AGGREGATE @extschema@.touch_path_agg(at timestamptz, channel text, campai
     PARALLEL = SAFE
 );
 COMMENT ON AGGREGATE @extschema@.touch_path_agg(timestamptz, text, text, double precision, text) IS
-'Returns the touches of a group as a path. at: time of the touch; channel: its channel, at most 1,000 bytes; rows in which either is NULL are no touches, so that an outer join without touches gives NULL, which stands for the empty path everywhere. campaign: NULL for none; weight: finite and not below 0, for model weight, NULL is 1; stage: what the touch began, lead or opportunity, for model w_shaped_stage, NULL is neither. The order of rows and the plan do not matter. Errors: 22008 a time outside the years 1000 to 2999, 22023 an empty name, a weight, a stage, 54000 a name above 1,000 bytes, more than 10,000,000 touches. O(n log n), 24 bytes a touch while it runs.';
+'Returns the touches of a group as a path. at: time of the touch; channel: its channel, at most 1,000 bytes; rows in which either is NULL are no touches, so that an outer join without touches gives NULL, which stands for the empty path everywhere. campaign: NULL or empty for none; weight: finite and not below 0, for model weight, NULL is 1; stage: what the touch began, lead or opportunity, for model w_shaped_stage, NULL is neither. The order of rows and the plan do not matter. Errors: 22008 a time outside the years 1000 to 2999, 22023 an empty name, a weight, a stage, 54000 a name above 1,000 bytes, more than 10,000,000 touches. O(n log n), 24 bytes a touch while it runs.';
 
 CREATE AGGREGATE @extschema@.touch_path_merge(path @extschema@.touch_path) (
     SFUNC = @extschema@.touch_path_combine,

@@ -3,10 +3,14 @@
 
 #include <math.h>
 
+#include "attribution/share.h"
 #include "miscadmin.h"
 
 /* Up to so many touches the largest remainders are found without sorting. */
 #define CREDIT_FEW 16
+
+/* Below this many units a double holds each of them. */
+#define CREDIT_DOUBLE (INT64CONST(1) << 53)
 
 /* A touch and what was left over when its part was rounded down. */
 typedef struct CreditRest
@@ -68,6 +72,17 @@ credit_path_read(CreditPath *path, PathReader *reader, MemoryContext context)
 		path->stage[n++] = (uint8) touch.stage;
 	}
 	path->n = n;
+}
+
+/* Is this the channel of visits that nothing led to? */
+bool
+credit_direct(const PathLabel *label)
+{
+	static const char name[] = "(direct)";
+	int length = label->channel_length;
+
+	return (length == 6 && pg_strncasecmp(label->channel, name + 1, 6) == 0) ||
+		   (length == 8 && pg_strncasecmp(label->channel, name, 8) == 0);
 }
 
 /* Returns the last touch that is not direct, or the last one. */
@@ -253,6 +268,18 @@ divide_rest(CreditPath *path, const double *rest, uint32 left)
 	pfree(order);
 }
 
+/* Divides an amount so large that a double does not hold its units. */
+static void
+divide_large(CreditPath *path, int64 amount)
+{
+	int128 *parts = palloc_array(int128, path->n);
+
+	share_divide(amount, path->share, parts, path->n);
+	for (uint32 i = 0; i < path->n; i++)
+		path->part[i] = (int64) parts[i];
+	pfree(parts);
+}
+
 /*
  * Divides an amount by the shares: each touch gets its share rounded down,
  * and those with the largest remainders one unit more, the earlier of equal
@@ -262,10 +289,17 @@ void
 credit_divide(CreditPath *path, int64 amount)
 {
 	double few[CREDIT_FEW];
-	double *rest = path->n <= CREDIT_FEW ? few : palloc_array(double, path->n);
-	uint64 size = amount < 0 ? -(uint64) amount : (uint64) amount;
-	int64 left = (int64) size;
+	double *rest = few;
+	int64 size = amount < 0 ? -amount : amount;
+	int64 left = size;
 
+	if (size >= CREDIT_DOUBLE)
+	{
+		divide_large(path, amount);
+		return;
+	}
+	if (path->n > CREDIT_FEW)
+		rest = palloc_array(double, path->n);
 	for (uint32 i = 0; i < path->n; i++)
 	{
 		double part = (double) size * path->share[i];
@@ -273,15 +307,6 @@ credit_divide(CreditPath *path, int64 amount)
 		path->part[i] = (int64) part;
 		rest[i] = part - (double) path->part[i];
 		left -= path->part[i];
-	}
-	if (left < 0 || left >= path->n)
-	{
-		/* Amounts beyond 2^53 units, where shares are not that fine. */
-		int64 each = left / path->n - (left % path->n < 0);
-
-		for (uint32 i = 0; i < path->n; i++)
-			path->part[i] += each;
-		left -= each * path->n;
 	}
 	if (left > 0 && rest == few)
 		divide_rest_few(path, rest, (uint32) left);

@@ -54,6 +54,7 @@ extern void credit_parse(const char *text, int length, CreditModel *model);
 /* credit.c */
 extern void credit_path_read(CreditPath *path, PathReader *reader,
 							 MemoryContext context);
+extern bool credit_direct(const PathLabel *label);
 /*
  * Returns the only touch that gets credit, or -1 after it filled in share,
  * which adds up to 1 but for rounding. direct tells of each label whether

@@ -3,6 +3,7 @@
 
 #include <math.h>
 
+#include "common/shortest_dec.h"
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
 #include "utils/builtins.h"
@@ -57,7 +58,9 @@ pg_attribute_noreturn() parse_fail(const char *text, const char *detail)
 			 errhint("Models are first, last, last_non_direct, linear, "
 					 "time_decay(7 days), u_shaped(0.4, 0.4), w_shaped(0.3, "
 					 "0.3, 0.3), w_shaped_stage(0.3, 0.3, 0.3), custom(0.5, "
-					 "0.3, 0.2) and weight.")));
+					 "0.3, 0.2) and weight. In an array write "
+					 "ARRAY['linear', 'custom(0.5, 0.3)'], or double quotes "
+					 "around a model with commas.")));
 }
 
 /* Passes over blanks. */
@@ -73,10 +76,10 @@ parse_blanks(const char *at)
 static const char *
 parse_number(const char *text, const char *at, double *number)
 {
-	Size length = strspn(at, "0123456789.");
+	Size length = strspn(at, "0123456789.eE+-");
 	char *end;
 
-	if (length == 0 || length > 40)
+	if (length == 0 || length > 40 || *at == '-' || *at == '+')
 		parse_fail(text, "It has something else where a number from 0 on is "
 						 "expected.");
 	*number = strtod(at, &end);
@@ -113,7 +116,7 @@ parse_half_life(const char *text, const char *at, CreditModel *model)
 
 	at = parse_number(text, at, &number);
 	at = parse_unit(text, at, &unit);
-	model->params[0] = number * unit;
+	model->params[0] = rint(number * unit); /* microseconds */
 	model->nparams = 1;
 	if (model->params[0] < 1.0 || model->params[0] > 1e6 * USECS_PER_DAY)
 		parse_fail(text, "A half-life is a microsecond to a million days.");
@@ -168,6 +171,7 @@ parse_name(const CreditForm *form, const CreditModel *model)
 	{
 		double number = model->params[i];
 		const char *unit = "";
+		char digits[DOUBLE_SHORTEST_DECIMAL_LEN];
 
 		if (model->kind == CREDIT_TIME_DECAY)
 			for (int u = 0; u < lengthof(parse_units) - 1; u++)
@@ -177,9 +181,8 @@ parse_name(const CreditForm *form, const CreditModel *model)
 					number = model->params[i] / parse_units[u].length;
 					unit = parse_units[u].name;
 				}
-		appendStringInfo(&name, "%s%s%s%s%s", i == 0 ? "(" : ", ",
-						 DatumGetCString(DirectFunctionCall1(
-							 float8out, Float8GetDatum(number))),
+		double_to_shortest_decimal_buf(number, digits);
+		appendStringInfo(&name, "%s%s%s%s%s", i == 0 ? "(" : ", ", digits,
 						 *unit ? " " : "", unit,
 						 *unit && number != 1 ? "s" : "");
 	}
@@ -196,6 +199,11 @@ parse_form(const char *text, const char *at, Size length)
 		if (strlen(parse_forms[i].name) == length &&
 			strncmp(parse_forms[i].name, at, length) == 0)
 			return &parse_forms[i];
+	if (strncmp(at, "markov", length) == 0 ||
+		strncmp(at, "shapley", length) == 0)
+		parse_fail(text, "It learns from all paths: make a set of them with "
+						 "path_agg() for attribution_markov() or "
+						 "attribution_shapley().");
 	parse_fail(text, "There is no model of that name.");
 }
 

@@ -11,7 +11,7 @@
 
 /* Decimals in which conversions are returned. */
 #define ROWS_CONVERSION_SCALE 6
-#define ROWS_CONVERSION_UNIT INT64CONST(1000000)
+#define ROWS_CONVERSION_UNIT INT64CONST(1000000000000)
 
 /* A channel of one model, and its conversions in units that are shown. */
 typedef struct RowsEntry
@@ -219,15 +219,17 @@ credit_compute(CreditRows *rows, const CreditModel *model, int64 amount)
 	int64 only;
 
 	for (uint32 i = 0; i < rows->reader.nlabels; i++)
-		direct[i] = rows->reader.labels[i].channel_length == 6 &&
-					memcmp(rows->reader.labels[i].channel, "direct", 6) == 0;
+		direct[i] = credit_direct(&rows->reader.labels[i]);
 	only = credit_share(model, &rows->path, direct);
-	if (only >= 0)
+	if (only < 0)
 	{
-		memset(rows->path.share, 0, rows->path.n * sizeof(double));
-		rows->path.share[only] = 1.0;
+		credit_divide(&rows->path, amount);
+		return;
 	}
-	credit_divide(&rows->path, amount);
+	memset(rows->path.share, 0, rows->path.n * sizeof(double));
+	memset(rows->path.part, 0, rows->path.n * sizeof(int64));
+	rows->path.share[only] = 1.0;
+	rows->path.part[only] = amount;
 }
 
 /* Fills in the row of a touch. */
@@ -257,8 +259,12 @@ credit_row(const CreditRows *rows, uint32 i, Datum *values, bool *nulls)
 static void
 credit_put(ReturnSetInfo *result, const CreditRows *rows)
 {
+	MemoryContext context = AllocSetContextCreate(
+		CurrentMemoryContext, "iaros credit rows", ALLOCSET_SMALL_SIZES);
+
 	for (uint32 i = 0; i < rows->path.n; i++)
 	{
+		MemoryContext old = MemoryContextSwitchTo(context);
 		Datum values[6] = {0};
 		bool nulls[6];
 
@@ -266,7 +272,10 @@ credit_put(ReturnSetInfo *result, const CreditRows *rows)
 		credit_row(rows, i, values, nulls);
 		tuplestore_putvalues(result->setResult, result->setDesc, values,
 							 nulls);
+		MemoryContextSwitchTo(old);
+		MemoryContextReset(context);
 	}
+	MemoryContextDelete(context);
 }
 
 /* Reads the model and the decimals of a call. */

@@ -1,17 +1,15 @@
 /* The sums of an attribution_state. */
 #include "attribution/credit_state.h"
 
+#include "core/hash.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
 #define STATE_MAGIC 0x41545253
 #define STATE_FIRST_ROOM 32
 
-/* An odd number whose bits are mixed well: 2^64 over the golden ratio. */
-#define STATE_HASH_FACTOR UINT64CONST(0x9E3779B97F4A7C15)
-
 /* One conversion is so many units. */
-#define STATE_UNIT INT64CONST(1000000000000)
+#define STATE_UNIT INT64CONST(1000000000000000000)
 
 /* 10^0 to 10^STATE_SCALE */
 static const int64 state_pow10[STATE_SCALE + 1] = {1,
@@ -111,31 +109,11 @@ credit_state_create(MemoryContext parent, int nmodels, int decimals)
 	return state;
 }
 
-/* Hashes a name, eight bytes at a time: most are short. */
-static inline uint32
-state_hash(const char *name, int length)
-{
-	uint64 hash = (uint64) length * STATE_HASH_FACTOR;
-	uint64 word;
-
-	for (; length > sizeof(word); length -= sizeof(word))
-	{
-		memcpy(&word, name, sizeof(word));
-		hash = (hash ^ word) * STATE_HASH_FACTOR;
-		hash ^= hash >> 32;
-		name += sizeof(word);
-	}
-	word = 0;
-	memcpy(&word, name, length);
-	hash = (hash ^ word) * STATE_HASH_FACTOR;
-	return (uint32) (hash >> 32);
-}
-
 /* Returns the number of a channel, which is new or known. */
 uint32
 credit_state_channel(AttributionState *state, const char *name, int length)
 {
-	uint32 hash = state_hash(name, length);
+	uint32 hash = (uint32) (core_hash_bytes(core_salt(), name, length) >> 32);
 	uint32 mask = state->nslots - 1;
 	uint32 slot = hash & mask;
 	StateChannel *channel;
@@ -186,9 +164,7 @@ state_number(AttributionState *state, const PathReader *reader)
 
 		state->numbers[i] =
 			credit_state_channel(state, label->channel, label->channel_length);
-		state->direct[i] =
-			label->channel_length == strlen("direct") &&
-			memcmp(label->channel, "direct", strlen("direct")) == 0;
+		state->direct[i] = credit_direct(label);
 	}
 }
 
@@ -217,6 +193,7 @@ state_add_shares(AttributionState *state, int model, int64 conversions,
 {
 	CreditPath *path = &state->path;
 	int64 left = STATE_UNIT;
+	uint32 last = path->n - 1;
 
 	if (amount != 0)
 	{
@@ -227,12 +204,14 @@ state_add_shares(AttributionState *state, int model, int64 conversions,
 					 ->credit,
 				path->part[i], unit);
 	}
-	for (uint32 i = 0; i < path->n; i++)
+	while (path->share[last] == 0)
+		last--;
+	for (uint32 i = 0; i <= last; i++)
 	{
 		int64 part = (int64) (path->share[i] * STATE_UNIT);
 
-		/* The last touch gets the 10^-12 that rounding leaves. */
-		if (i == path->n - 1)
+		/* The last touch gets what rounding leaves, some 10^-16. */
+		if (i == last)
 			part = left;
 		left -= part;
 		sum_add_product(
@@ -263,6 +242,7 @@ credit_state_add(AttributionState *state, const struct varlena *path,
 	{
 		int64 only = -1;
 
+		CHECK_FOR_INTERRUPTS();
 		if (state->path.n == 0)
 		{
 			state_add_whole(state, 0, m, conversions, credit);

@@ -1,6 +1,7 @@
 /*
  * attribution_state: what some models credited to each channel. In memory an
- * expanded object around sums of 128 bits, in units of 10^-12.
+ * expanded object around sums of 128 bits: credit in units of 10^-12,
+ * conversions of 10^-18.
  */
 #ifndef IAROS_ATTRIBUTION_CREDIT_STATE_H
 #define IAROS_ATTRIBUTION_CREDIT_STATE_H

@@ -22,7 +22,6 @@
 #include "utils/memutils.h"
 
 #define WIRE_VERSION 1
-#define WIRE_WIDE_MAX 19
 
 /* Longest text of a model in its usual form. */
 #define WIRE_MODEL_MAX 10000
@@ -46,48 +45,16 @@ wire_channel_cmp(const StateChannel *a, const StateChannel *b)
 
 #include "lib/sort_template.h"
 
-/* Writes a signed number of 128 bits. */
-static unsigned char *
-wire_put_wide(unsigned char *to, int128 number)
-{
-	uint128 folded =
-		((uint128) number << 1) ^ (number < 0 ? ~(uint128) 0 : (uint128) 0);
-
-	while (folded >= 0x80)
-	{
-		*to++ = (unsigned char) folded | 0x80;
-		folded >>= 7;
-	}
-	*to++ = (unsigned char) folded;
-	return to;
-}
-
-/* Reads one; false when it is not in its shortest form, or too large. */
+/* Reads a signed number of 128 bits. */
 static bool
-wire_read_wide(const unsigned char **at, const unsigned char *end,
-			   int128 *number)
+wire_read_sum(const unsigned char **at, const unsigned char *end, int128 *sum)
 {
-	uint128 folded = 0;
+	uint128 folded;
 
-	for (int shift = 0; shift < 128; shift += 7)
-	{
-		unsigned char byte;
-
-		if (*at >= end)
-			return false;
-		byte = *(*at)++;
-		if (shift == 126 && byte > 3)
-			return false;
-		folded |= (uint128) (byte & 0x7F) << shift;
-		if ((byte & 0x80) == 0)
-		{
-			*number = (int128) (folded >> 1);
-			if (folded & 1)
-				*number = ~*number;
-			return shift == 0 || byte != 0;
-		}
-	}
-	return false;
+	if (!core_wire_read_wide(at, end, &folded))
+		return false;
+	*sum = core_wire_unfold_wide(folded);
+	return true;
 }
 
 /* Returns how many bytes a state takes at most. */
@@ -101,7 +68,7 @@ wire_bound(const AttributionState *state)
 	for (uint32 i = 0; i < state->nchannels; i++)
 		size = add_size(size, CORE_WIRE_MAX + state->channels[i].length);
 	return add_size(size, mul_size(mul_size(state->nchannels, state->nmodels),
-								   2 * WIRE_WIDE_MAX));
+								   2 * CORE_WIRE_WIDE_MAX));
 }
 
 /* Writes the sums of a channel. */
@@ -112,8 +79,8 @@ wire_put_sums(unsigned char *to, const AttributionState *state, uint32 channel)
 
 	for (int m = 0; m < state->nmodels; m++)
 	{
-		to = wire_put_wide(to, sums[m].credit);
-		to = wire_put_wide(to, sums[m].conversions);
+		to = core_wire_put_wide(to, core_wire_fold_wide(sums[m].credit));
+		to = core_wire_put_wide(to, core_wire_fold_wide(sums[m].conversions));
 	}
 	return to;
 }
@@ -224,8 +191,8 @@ wire_read_sums(AttributionState *state, uint32 channel,
 	StateSum *sums = &state->sums[(Size) channel * state->nmodels];
 
 	for (int m = 0; m < state->nmodels; m++)
-		if (!wire_read_wide(at, end, &sums[m].credit) ||
-			!wire_read_wide(at, end, &sums[m].conversions))
+		if (!wire_read_sum(at, end, &sums[m].credit) ||
+			!wire_read_sum(at, end, &sums[m].conversions))
 			wire_fail("a sum is not valid");
 }
 

@@ -2,6 +2,7 @@
 #include "attribution/markov.h"
 
 #include "common/int.h"
+#include "core/hash.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
@@ -144,9 +145,7 @@ markov_chain_create(int order, uint32 nchannels)
 
 	chain->order = order;
 	chain->nchannels = nchannels;
-	if (!pg_strong_random(&chain->salt, sizeof(chain->salt)))
-		ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR),
-						errmsg("could not generate random numbers")));
+	chain->salt = core_salt();
 	chain->state_bits = chain->edge_bits = CHAIN_BITS_MIN;
 	chain->states_size = chain->edges_size = CHAIN_SIZE_MIN;
 	chain->states = palloc(CHAIN_SIZE_MIN * sizeof(MarkovState));

@@ -95,6 +95,14 @@ level_create(ChooseLevel *level, int folds)
 	level->kinds = counts_create(chain->nstates, folds);
 }
 
+/* Adds to a number of paths. */
+static inline void
+count_add(int64 *sum, int64 n)
+{
+	if (pg_add_s64_overflow(*sum, n, sum))
+		path_set_error_count();
+}
+
 /* Counts a path in a level. */
 static void
 level_count(ChooseLevel *level, const PathSetPath *path, ChooseShare share,
@@ -115,7 +123,7 @@ level_count(ChooseLevel *level, const PathSetPath *path, ChooseShare share,
 			int64 n = share[END_CONVERSION][i] + share[END_NULL][i];
 
 			level->edges[(Size) edge * each + i] += n;
-			level->totals[(Size) state * each + i] += n;
+			count_add(&level->totals[(Size) state * each + i], n);
 		}
 		state = level->chain->edges[edge].to;
 	}
@@ -124,7 +132,7 @@ level_count(ChooseLevel *level, const PathSetPath *path, ChooseShare share,
 		{
 			level->ends[((Size) state * ENDS + end) * each + i] +=
 				share[end][i];
-			level->totals[(Size) state * each + i] += share[end][i];
+			count_add(&level->totals[(Size) state * each + i], share[end][i]);
 		}
 }
 

@@ -234,8 +234,9 @@ static PathBuild *
 build_add_build(PathBuild *build, const PathBuild *from)
 {
 	PathLabel *labels = build_labels(from);
+	uint32 ntouches = from->ntouches;
 
-	for (uint32 i = 0; i < from->ntouches; i++)
+	for (uint32 i = 0; i < ntouches; i++)
 	{
 		const BuildTouch *old = build_touch(from, i);
 		PathTouch touch = {old->at, old->weight, 0, old->stage};
@@ -256,9 +257,12 @@ build_state(FunctionCallInfo fcinfo)
 	if (PG_ARGISNULL(0))
 		return build_create();
 	state = PG_DETOAST_DATUM_PACKED(PG_GETARG_DATUM(0));
-	if (path_is_build(state))
+	if (!path_is_build(state))
+		return build_add_path(build_create(), state);
+	if (AggCheckCallContext(fcinfo, NULL) != 0)
 		return (PathBuild *) state;
-	return build_add_path(build_create(), state);
+	/* Not ours: it may lie in a page. */
+	return build_grow((PathBuild *) state, 0);
 }
 
 /* Returns a state: as it is inside an aggregate, else as a flat path. */
@@ -285,6 +289,8 @@ build_arg_label(FunctionCallInfo fcinfo, PathLabel *label)
 	{
 		text *campaign = PG_GETARG_TEXT_PP(3);
 
+		if (VARSIZE_ANY_EXHDR(campaign) == 0)
+			return;
 		label->campaign = VARDATA_ANY(campaign);
 		label->campaign_length = VARSIZE_ANY_EXHDR(campaign);
 		path_check_name("campaign", label->campaign, label->campaign_length);

@@ -6,6 +6,7 @@
 
 #include "attribution/path_list.h"
 #include "common/hashfn.h"
+#include "common/shortest_dec.h"
 #include "fmgr.h"
 #include "libpq/pqformat.h"
 #include "miscadmin.h"
@@ -237,9 +238,12 @@ output_touch(StringInfo out, const PathReader *reader, const PathTouch *touch)
 		appendStringInfo(out, ", \"stage\": \"%s\"",
 						 path_stage_name(touch->stage));
 	if (touch->weight != 1.0)
-		appendStringInfo(out, ", \"weight\": %s",
-						 DatumGetCString(DirectFunctionCall1(
-							 float8out, Float8GetDatum(touch->weight))));
+	{
+		char digits[DOUBLE_SHORTEST_DECIMAL_LEN];
+
+		double_to_shortest_decimal_buf(touch->weight, digits);
+		appendStringInfo(out, ", \"weight\": %s", digits);
+	}
 	if (!bare)
 		appendStringInfoChar(out, '}');
 }

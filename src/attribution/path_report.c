@@ -148,7 +148,7 @@ put_path(FunctionCallInfo fcinfo, const PathSetReader *reader,
 	const unsigned char *at = path->touches;
 	uint32 *channels = palloc(mul_size(path->end - at + 1, sizeof(uint32)));
 	double all = (double) path->conversions + (double) path->nulls;
-	Datum values[TOP_COLUMNS];
+	Datum values[TOP_COLUMNS] = {0};
 	bool nulls[TOP_COLUMNS] = {false};
 	int n = 0;
 
@@ -161,8 +161,10 @@ put_path(FunctionCallInfo fcinfo, const PathSetReader *reader,
 	values[4] = share_numeric(
 		path->value / share_power(PATH_SET_SCALE - share_fit(0, path->value)),
 		share_fit(0, path->value));
-	values[5] = Float8GetDatum(all > 0 ? path->conversions / all : 0.0);
-	nulls[5] = all == 0;
+	/* Paths without touches are conversions alone: they have no rate. */
+	nulls[5] = n == 0 || all <= 0;
+	if (!nulls[5])
+		values[5] = Float8GetDatum(path->conversions / all);
 	MemoryContextSwitchTo(caller);
 	put_row(fcinfo, values, nulls, row);
 }

@@ -15,8 +15,7 @@
 #define SET_MAGIC 0x50534554
 
 /* Stands between the channels of a path in text. */
-#define TEXT_SEPARATOR " > "
-#define TEXT_SEPARATOR_LENGTH 3
+#define TEXT_SEPARATOR '>'
 
 typedef struct SetState
 {
@@ -204,15 +203,9 @@ add_name(PathSetTable *table, const char *name, const char *end)
 static inline const char *
 next_separator(const char *at, const char *end)
 {
-	for (at++; at + 1 < end; at++)
-	{
-		at = memchr(at, '>', end - 1 - at);
-		if (at == NULL)
-			return end;
-		if (at[-1] == ' ' && at[1] == ' ')
-			return at - 1;
-	}
-	return end;
+	const char *next = memchr(at, TEXT_SEPARATOR, end - at);
+
+	return next != NULL ? next : end;
 }
 
 /* Adds the touches of a path in text. */
@@ -221,7 +214,7 @@ add_text(PathSetTable *table, const char *at, Size length)
 {
 	const char *end = at + length;
 
-	path_set_table_begin(table, length / TEXT_SEPARATOR_LENGTH + 1);
+	path_set_table_begin(table, length / 2 + 1);
 	if (skip_blanks(at, end) == end)
 		return;
 	for (;;)
@@ -231,7 +224,7 @@ add_text(PathSetTable *table, const char *at, Size length)
 		add_name(table, at, next);
 		if (next == end)
 			return;
-		at = next + TEXT_SEPARATOR_LENGTH;
+		at = next + 1;
 	}
 }
 

@@ -6,27 +6,6 @@
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 
-/* Reads a number of up to 128 bits; false unless it is in its one form. */
-static bool
-read_wide(const unsigned char **at, const unsigned char *end, uint128 *number)
-{
-	*number = 0;
-	for (int shift = 0; shift < 128; shift += 7)
-	{
-		unsigned char byte;
-
-		if (*at >= end)
-			return false;
-		byte = *(*at)++;
-		if (shift == 126 && byte > 3)
-			return false;
-		*number |= (uint128) (byte & 0x7F) << shift;
-		if ((byte & 0x80) == 0)
-			return shift == 0 || byte != 0;
-	}
-	return false;
-}
-
 /* Where the check is, and what it found so far. */
 typedef struct SetChecker
 {
@@ -129,7 +108,7 @@ flaw_counts(SetChecker *checker)
 		return "A count is out of range.";
 	for (int i = 0; i < PATH_SET_VALUE_DIGITS + checker->decimals; i++)
 		limit *= 10;
-	if (!read_wide(&checker->at, checker->end, &folded) ||
+	if (!core_wire_read_wide(&checker->at, checker->end, &folded) ||
 		path_set_unfold(folded) >= limit || path_set_unfold(folded) <= -limit)
 		return "A value is out of range.";
 	if (conversions == 0 && nulls == 0 && folded == 0)

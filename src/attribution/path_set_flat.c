@@ -39,26 +39,6 @@ typedef struct SetWriter
 	unsigned char *at;
 } SetWriter;
 
-/* Writes a number of up to 128 bits. */
-static unsigned char *
-put_wide(unsigned char *to, uint128 number)
-{
-	while (number >= 0x80)
-	{
-		*to++ = (unsigned char) number | 0x80;
-		number >>= 7;
-	}
-	*to++ = (unsigned char) number;
-	return to;
-}
-
-/* A signed number as one without sign. */
-static inline uint128
-fold_wide(int128 number)
-{
-	return ((uint128) number << 1) ^ (uint128) (number >> 127);
-}
-
 /* Returns 10 to a power of up to 18. */
 static int64
 power_of_ten(int exponent)
@@ -341,7 +321,8 @@ write_path(SetWriter *writer, const PathSetEntry *entry)
 		to = core_wire_put(
 			to, core_wire_fold((int64) entry->value / writer->unit));
 	else
-		to = put_wide(to, fold_wide(entry->value / writer->unit));
+		to = core_wire_put_wide(
+			to, core_wire_fold_wide(entry->value / writer->unit));
 	writer->at = to;
 }
 

@@ -8,6 +8,7 @@
 #include "attribution/path.h"
 #include "common/int.h"
 #include "core/core.h"
+#include "core/hash.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
@@ -20,48 +21,6 @@
 
 /* 10 to the power of PATH_SET_SCALE - TABLE_SCALE. */
 #define TABLE_WIDEN INT64CONST(100000000)
-
-#define HASH_FACTOR UINT64CONST(0x9E3779B97F4A7C15)
-
-/* Returns the salt of this backend. */
-static uint64
-table_salt(void)
-{
-	static uint64 salt = 0;
-
-	if (salt == 0 && !pg_strong_random(&salt, sizeof(salt)))
-		ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR),
-						errmsg("could not generate random numbers")));
-	return salt;
-}
-
-/* Multiplies to 128 bits and folds them. */
-static inline uint64
-hash_fold(uint64 a, uint64 b)
-{
-	uint128 product = (uint128) a * b;
-
-	return (uint64) product ^ (uint64) (product >> 64);
-}
-
-/* Hashes some bytes; never 0 in the upper half, which is the tag. */
-static inline uint64
-hash_bytes_salted(uint64 salt, const unsigned char *bytes, Size length)
-{
-	uint64 hash = salt ^ (length * HASH_FACTOR);
-	uint64 word;
-
-	for (; length >= sizeof(word); length -= sizeof(word))
-	{
-		memcpy(&word, bytes, sizeof(word));
-		hash = hash_fold(hash ^ word, salt | 1) ^ HASH_FACTOR;
-		bytes += sizeof(word);
-	}
-	word = 0;
-	for (Size i = 0; i < length; i++)
-		word = (word << 8) | bytes[i];
-	return hash_fold(hash_fold(hash ^ word, salt | 1) ^ salt, HASH_FACTOR);
-}
 
 /* Raises the error for counts beyond 64 bits. */
 void
@@ -161,7 +120,7 @@ path_set_table_create(MemoryContext context)
 	PathSetTable *table = MemoryContextAllocZero(context, sizeof(*table));
 
 	table->context = context;
-	table->salt = table_salt();
+	table->salt = core_salt();
 	table->scale = TABLE_SCALE;
 	table->bits = TABLE_BITS_MIN;
 	table->slots = slots_create(context, table->bits);
@@ -257,9 +216,7 @@ name_add(PathSetTable *table, const char *name, int length, uint32 tag)
 uint32
 path_set_table_channel(PathSetTable *table, const char *name, int length)
 {
-	uint32 tag =
-		hash_bytes_salted(table->salt, (const unsigned char *) name, length) >>
-		32;
+	uint32 tag = core_hash_bytes(table->salt, name, length) >> 32;
 	uint32 mask = (UINT64CONST(1) << table->name_bits) - 1;
 	const PathSetSlot *slot;
 
@@ -343,7 +300,7 @@ static PathSetEntry *
 entry_find(PathSetTable *table)
 {
 	const unsigned char *key = table->arena + table->arena_used;
-	uint32 tag = hash_bytes_salted(table->salt, key, table->pending) >> 32;
+	uint32 tag = core_hash_bytes(table->salt, key, table->pending) >> 32;
 	uint32 mask = (UINT64CONST(1) << table->bits) - 1;
 	const PathSetSlot *slot;
 

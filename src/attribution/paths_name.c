@@ -4,7 +4,7 @@
  */
 #include "attribution/paths.h"
 
-#include "common/hashfn.h"
+#include "core/hash.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
@@ -73,15 +73,13 @@ paths_names_create(void)
 static inline uint32
 name_hash(const PathLabel *label)
 {
-	uint32 hash = hash_bytes((const unsigned char *) label->channel,
-							 label->channel_length);
+	uint64 hash =
+		core_hash_bytes(core_salt(), label->channel, label->channel_length);
 
-	if (label->campaign == NULL)
-		return hash;
-	return hash_combine(hash,
-						hash_bytes((const unsigned char *) label->campaign,
-								   label->campaign_length) |
-							1);
+	if (label->campaign != NULL)
+		hash =
+			core_hash_bytes(hash | 1, label->campaign, label->campaign_length);
+	return (uint32) (hash >> 32);
 }
 
 /* Are two names the same? */

@@ -10,6 +10,7 @@
 #include "common/hashfn.h"
 #include "core/source.h"
 #include "fmgr.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "port/pg_bitutils.h"
 #include "postmaster/bgworker_internals.h"
@@ -362,28 +363,35 @@ touch_label(TouchState *state, const TupleTableSlot *slot, Datum channel)
 	if (read_value(state->args, slot, PATHS_CAMPAIGN, &campaign))
 	{
 		name = (text *) PG_DETOAST_DATUM_PACKED(campaign);
-		label.campaign = VARDATA_ANY(name);
-		label.campaign_length = VARSIZE_ANY_EXHDR(name);
+		if (VARSIZE_ANY_EXHDR(name) > 0)
+		{
+			label.campaign = VARDATA_ANY(name);
+			label.campaign_length = VARSIZE_ANY_EXHDR(name);
+		}
 	}
 	return paths_names_put(state->names, &label);
 }
 
 /* Tells whether a kind of touch is one that was only looked at. */
-static inline bool
+static bool
 touch_is_view(Datum kind)
 {
+	static const char *const kinds[] = {"click", "visit", "impression", "view",
+										"open"};
 	text *name = (text *) PG_DETOAST_DATUM_PACKED(kind);
-	const char *data = VARDATA_ANY(name);
+	int length = VARSIZE_ANY_EXHDR(name);
 
-	switch (VARSIZE_ANY_EXHDR(name))
-	{
-		case 4:
-			return memcmp(data, "open", 4) == 0;
-		case 10:
-			return memcmp(data, "impression", 10) == 0;
-		default:
-			return false;
-	}
+	for (int i = 0; i < lengthof(kinds); i++)
+		if (strlen(kinds[i]) == length &&
+			pg_strncasecmp(kinds[i], VARDATA_ANY(name), length) == 0)
+			return i >= 2;
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("\"%.*s\" is not a kind of touch",
+					pg_mbcliplen(VARDATA_ANY(name), length, 40),
+					VARDATA_ANY(name)),
+			 errhint("Kinds are click and visit, or NULL, and impression, "
+					 "view and open, which are views.")));
 }
 
 /* Returns the weight of a touch. */

@@ -20,6 +20,9 @@
 #define SHAPLEY_COLUMNS 5
 #define SHAPLEY_SAMPLES_MAX 10000000
 
+/* Least part of gains and losses that their sum may be. */
+#define SHAPLEY_RATE_LEAST 1e-6
+
 /* Fractions are in units of 2^-SHAPLEY_BITS. */
 #define SHAPLEY_BITS 60
 
@@ -171,6 +174,31 @@ game_read_set(PathSetReader *reader)
 	return game;
 }
 
+/*
+ * Raises an error when gains and losses cancel so far that nothing can be
+ * divided by what is left.
+ */
+static void
+result_check_rate(const double *share, uint32 n)
+{
+	double sum = 0.0;
+	double size = 0.0;
+
+	for (uint32 i = 0; i < n; i++)
+	{
+		sum += share[i];
+		size += fabs(share[i]);
+	}
+	if (sum > size * SHAPLEY_RATE_LEAST)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+			 errmsg("conversions are too rare to be divided by their rate"),
+			 errdetail("What channels add to the rate of conversions and take "
+					   "from it is more than a million times their sum."),
+			 errhint("Use worth conversions.")));
+}
+
 /* Computes the result for the worth rate. */
 static void
 result_rate(PathSetReader *reader, const PathSetTotals *totals,
@@ -194,6 +222,7 @@ result_rate(PathSetReader *reader, const PathSetTotals *totals,
 	else
 		shapley_rate_sampled(game, call->samples, call->seed, result->share,
 							 result->bound);
+	result_check_rate(result->share, n);
 	share_divide(whole, result->share, result->conversions, n);
 	share_divide(value, result->share, result->credit, n);
 	for (uint32 i = 0; i < n; i++)

@@ -7,6 +7,7 @@
 #include <math.h>
 
 #include "core/core.h"
+#include "core/hash.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
@@ -37,9 +38,7 @@ shapley_game_create(uint32 nchannels)
 	game->coalitions = palloc(GAME_SIZE_MIN * sizeof(ShapleyCoalition));
 	game->bits = GAME_BITS_MIN;
 	game->slots = palloc0(sizeof(uint32) << GAME_BITS_MIN);
-	if (!pg_strong_random(&game->salt, sizeof(game->salt)))
-		ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR),
-						errmsg("could not generate random numbers")));
+	game->salt = core_salt();
 	return game;
 }
 

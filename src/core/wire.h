@@ -9,8 +9,9 @@
 
 #include "port/pg_bswap.h"
 
-/* Most bytes of a number. */
+/* Most bytes of a number, and of one of 128 bits. */
 #define CORE_WIRE_MAX 10
+#define CORE_WIRE_WIDE_MAX 19
 
 /* Writes a number and returns where the next byte goes. */
 static inline unsigned char *
@@ -89,6 +90,55 @@ static inline int64
 core_wire_unfold(uint64 number)
 {
 	return (int64) (number >> 1) ^ -(int64) (number & 1);
+}
+
+/* The same of 128 bits: a signed number as one without sign. */
+static inline uint128
+core_wire_fold_wide(int128 number)
+{
+	return ((uint128) number << 1) ^ (uint128) (number >> 127);
+}
+
+/* And back. */
+static inline int128
+core_wire_unfold_wide(uint128 number)
+{
+	return (int128) (number >> 1) ^ -(int128) (number & 1);
+}
+
+/* Writes a number of 128 bits. */
+static inline unsigned char *
+core_wire_put_wide(unsigned char *to, uint128 number)
+{
+	while (number >= 0x80)
+	{
+		*to++ = (unsigned char) number | 0x80;
+		number >>= 7;
+	}
+	*to++ = (unsigned char) number;
+	return to;
+}
+
+/* Reads a number of 128 bits of bytes that nobody checked. */
+static inline bool
+core_wire_read_wide(const unsigned char **at, const unsigned char *end,
+					uint128 *number)
+{
+	*number = 0;
+	for (int shift = 0; shift < 128; shift += 7)
+	{
+		unsigned char byte;
+
+		if (*at >= end)
+			return false;
+		byte = *(*at)++;
+		if (shift == 126 && byte > 3)
+			return false;
+		*number |= (uint128) (byte & 0x7F) << shift;
+		if ((byte & 0x80) == 0)
+			return shift == 0 || byte != 0;
+	}
+	return false;
 }
 
 /* Writes 8 bytes, the lowest first. */

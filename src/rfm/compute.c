@@ -9,6 +9,7 @@
 #include "catalog/pg_type.h"
 #include "common/int.h"
 #include "core/core.h"
+#include "core/hash.h"
 #include "core/source.h"
 #include "core/stream.h"
 #include "fmgr.h"
@@ -474,7 +475,7 @@ compute_open(TupleDesc desc, const NullableDatum *params)
 	CoreRows *rows;
 
 	strlcpy(args.zone, pg_get_timezone_name(scheme->zone), sizeof(args.zone));
-	args.salt = rfm_table_salt();
+	args.salt = core_salt();
 	args.since = scheme->since;
 	args.until = scheme->until;
 	args_bind(&args, source,

@@ -29,6 +29,7 @@
 #include "postgres.h"
 
 #include "core/core.h"
+#include "core/hash.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "libpq/pqformat.h"
@@ -113,8 +114,8 @@ state_create(MemoryContext parent, TimestampTz since, TimestampTz until)
 								  "to be counted.",
 								  state_time(since), state_time(until))));
 	state = state_make(parent);
-	state->table = rfm_table_create(state->hdr.eoh_context, since, until,
-									rfm_table_salt(), 0);
+	state->table =
+		rfm_table_create(state->hdr.eoh_context, since, until, core_salt(), 0);
 	return state;
 }
 

@@ -128,21 +128,6 @@ table_grow(RfmTable *table)
 	table_create_batch(table);
 }
 
-/*
- * Returns the salt of this backend, without which customers could be chosen
- * so that all of them look for one slot.
- */
-uint64
-rfm_table_salt(void)
-{
-	static uint64 salt = 0;
-
-	if (salt == 0 && !pg_strong_random(&salt, sizeof(salt)))
-		ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR),
-						errmsg("could not generate random numbers")));
-	return salt;
-}
-
 /* Returns the size of a table for so many customers, not above a limit. */
 static int
 table_bits(double expected)

@@ -75,7 +75,6 @@ typedef struct RfmTable
 } RfmTable;
 
 /* table.c */
-extern uint64 rfm_table_salt(void);
 extern RfmTable *rfm_table_create(MemoryContext context, TimestampTz since,
 								  TimestampTz until, uint64 salt,
 								  double expected);

@@ -3,6 +3,7 @@
 
 #include "common/int.h"
 #include "core/core.h"
+#include "core/hash.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "port/pg_bswap.h"
@@ -537,7 +538,7 @@ rfm_wire_read(const bytea *bytes, MemoryContext context)
 	until = wire_get_fixed(&reader);
 	if (since >= until)
 		wire_error("Its window is empty.");
-	table = rfm_table_create(context, since, until, rfm_table_salt(), 0);
+	table = rfm_table_create(context, since, until, core_salt(), 0);
 	table->undated = wire_get_limited(&reader, PG_INT64_MAX,
 									  "There are too many purchases.");
 	wire_get_nobody(&reader, table);

@@ -1,6 +1,6 @@
--- channel_paths: exact Markov attribution comes out as the table of the
--- README says, to every printed digit, and so do the totals; the same from
--- the paths as touch_path.
+-- channel_paths: first, last, linear and exact Markov attribution come out as
+-- the table of the README says, to every printed digit, and so do the totals;
+-- the same from the paths as touch_path.
 \ir check.psql
 SET search_path = public, iaros;
 
@@ -22,6 +22,13 @@ FROM (VALUES ('alpha', '0.558399 5344.948'), ('beta', '0.264039 2527.352'), ('de
     ('eta', '0.349026 3340.847'), ('gamma', '0.017880 171.145'), ('iota', '0.405835 3884.615'), ('kappa', '0.028663 274.363'),
     ('lambda', '0.134022 1282.847'), ('mi', '0.000180 1.722'), ('theta', '0.206010 1971.913'), ('zeta', '0.039811 381.063')) v(channel, want)
 JOIN (SELECT m.* FROM paths, attribution_markov(paths) m) m USING (channel) \g /dev/null
+SELECT pg_temp.check_equal('first, last, linear ' || r.channel, string_agg(CASE r.model WHEN 'linear' THEN round(r.conversions, 4) ELSE r.conversions END::text, ' ' ORDER BY r.model), want)
+FROM (VALUES ('alpha', '6308 8447 7574.7186'), ('beta', '2831 989 2083.5001'), ('delta', '1 5 1.7250'), ('epsilon', '99 531 272.1704'),
+    ('eta', '3164 4167 3539.9512'), ('gamma', '165 92 121.0416'), ('iota', '4606 3355 3857.0962'), ('kappa', '74 230 137.9641'),
+    ('lambda', '902 1207 1035.2576'), ('mi', '2 2 2.2222'), ('theta', '1606 653 1022.8014'), ('zeta', '27 107 136.5515')) v(channel, want)
+FULL JOIN (SELECT CASE model WHEN 'first' THEN 'a' WHEN 'last' THEN 'b' ELSE 'linear' END AS model, channel, conversions FROM attribution_rows((SELECT attribution_agg(touch_path_parse(path), value, '{first,last,linear}', conversions) FROM raw))
+    WHERE channel IS NOT NULL) r USING (channel)
+GROUP BY r.channel, want \g /dev/null
 SELECT pg_temp.check_equal('order ' || k || ': conversions, value', concat_ws(' ', sum(m.conversions), sum(m.credit) = (SELECT sum(round(value, 12)) FROM raw)), '19785.000000 t')
 FROM paths, generate_series(1, 4) k, attribution_markov(paths, k) m GROUP BY k \g /dev/null
 SELECT pg_temp.check_equal('Shapley: conversions, value', concat_ws(' ', sum(m.conversions), sum(m.credit) = (SELECT sum(round(value, 12)) FROM raw)), '19785.000000 t')

@@ -1,6 +1,6 @@
 -- attribution: paths and rule models against slow and plain SQL.
 BEGIN;
-SELECT plan(25);
+SELECT plan(33);
 SET LOCAL search_path = public, iaros;
 CREATE TEMPORARY TABLE touch AS
 SELECT iaros.chance_int(i, 3, 1, 400) AS customer, timestamptz '2026-01-01' + iaros.chance_int(i, 3, 2, 4000) * interval '7 minutes'
@@ -132,5 +132,28 @@ SELECT is((SELECT array_agg(DISTINCT r ORDER BY r) FROM (
         SELECT pg_temp.hostile_state(substr(bytes, 1, n)) AS r FROM state_seed, generate_series(0, length(bytes) - 1) AS n
         UNION ALL SELECT pg_temp.hostile_state(set_byte(bytes, n, v)) FROM state_seed, generate_series(0, length(bytes) - 1) AS n, generate_series(0, 255, 5) AS v) x),
     ARRAY['refused', 'state'], 'changed bytes are refused or a state');
+-- What a state and a path say reads back, whatever the settings of numbers.
+SET LOCAL extra_float_digits = -15;
+CREATE TEMPORARY TABLE odd AS
+SELECT format(f, x, y) AS model FROM (SELECT iaros.chance(i, 11, 1) * power(10, iaros.chance_int(i, 11, 2, 25) - 12) AS x, iaros.chance(i, 11, 3) / 2 AS y FROM generate_series(1, 60) AS i) n,
+    unnest(ARRAY['custom(%s, %s)', 'u_shaped(%2$s, %2$s)', 'w_shaped(%2$s, 0.1, 0.1)']) AS f
+UNION ALL SELECT format('time_decay(%s %s)', iaros.chance_int(i, 12, 1, 1000) / 1000.0 + 0.001, u) FROM generate_series(1, 60) AS i, unnest('{seconds,minutes,hours,days,weeks}'::text[]) AS u
+UNION ALL SELECT unnest(ARRAY['custom(0.00001, 1)', 'custom(10000000000000000)', 'time_decay(0.00001 seconds)', 'custom(1e300, 1e-300)']);
+SELECT is((SELECT count(*) FROM odd, LATERAL (SELECT iaros.attribution_agg_transition(NULL, '[{"at": "2026-01-01", "channel": "a"}, {"at": "2026-01-02", "channel": "b"}]', 10, ARRAY[model]) AS s) x WHERE s::text::iaros.attribution_state <> s), 0::bigint, 'a state reads back with any parameters');
+SELECT is((SELECT count(*) FROM generate_series(1, 100) AS i, LATERAL (SELECT iaros.touch_path_agg_transition(NULL, '2026-01-01', 'a', NULL, iaros.chance(i, 13, 1) * power(10, i % 40 - 20)) AS p) x WHERE p::text::iaros.touch_path <> p), 0::bigint, 'a path reads back with any weight');
+RESET extra_float_digits;
+-- Amounts beyond what a double holds.
+SELECT set_eq($$SELECT m, "position", credit FROM unnest('{first,"custom(1, 0)","custom(0, 1)","u_shaped(0.5, 0.5)"}'::text[]) AS m, iaros.attribution_credit('["a", "b"]', 12345.678901234567, m)$$,
+    $$VALUES ('first', 1, 12345.678901234567), ('first', 2, 0), ('custom(1, 0)', 1, 12345.678901234567), ('custom(1, 0)', 2, 0), ('custom(0, 1)', 1, 0), ('custom(0, 1)', 2, 12345.678901234567),
+        ('u_shaped(0.5, 0.5)', 1, 6172.839450617284), ('u_shaped(0.5, 0.5)', 2, 6172.839450617283)$$, 'large amounts are divided to the last unit, and nothing goes to a share of 0');
+SELECT is((SELECT count(*) FROM generate_series(1, 200) AS i, LATERAL (SELECT sum(credit) AS total, min(credit) FILTER (WHERE position = 2) AS none
+    FROM iaros.attribution_credit('["a", "b", "c"]', 9007199254740993 + i * 1000000007::bigint, 'custom(0.3, 0, 0.4)', 2)) c WHERE total <> 9007199254740993 + i * 1000000007::bigint OR none <> 0), 0::bigint, 'and add up');
+SELECT is((SELECT conversions FROM iaros.attribution_rows((SELECT iaros.attribution_agg('["a", "b", "c", "d"]', 1, '{"custom(1, 1, 1, 0)"}', 10000000))) WHERE channel = 'd'), 0::numeric, 'a share of 0 has no conversions');
+-- A path that an aggregate of somebody else's left unfinished is a value.
+CREATE AGGREGATE pg_temp.unfinished(timestamptz, text) (SFUNC = iaros.touch_path_agg_transition, STYPE = iaros.touch_path);
+CREATE TEMPORARY TABLE unfinished AS SELECT pg_temp.unfinished('2026-01-01', 'a') AS p;
+SELECT is((SELECT iaros.touch_path_length(iaros.touch_path_agg_transition(p, '2026-01-02', 'b')) FROM unfinished), 2, 'it can be added to');
+SELECT is((SELECT iaros.touch_path_length(iaros.touch_path_combine(p, p)) FROM unfinished), 2, 'and to itself');
+SELECT is((SELECT p::text FROM unfinished), '[{"at": "2026-01-01T00:00:00Z", "channel": "a"}]', 'which does not change it');
 SELECT * FROM finish();
 ROLLBACK;

@@ -19,7 +19,7 @@ CREATE FUNCTION pg_temp.fill(seed bigint, touches bigint, conversions bigint, pe
              WHEN iaros.chance(i, seed, 3) < 0.98 THEN 'infinity' WHEN iaros.chance(i, seed, 3) < 0.99 THEN '-infinity' END,
         CASE WHEN iaros.chance(i, seed, 5) < 0.98 THEN (ARRAY['email', 'é', 'e', 'Direct', repeat('long', 100)])[1 + iaros.chance_int(i, seed, 6, 5)] END,
         (ARRAY['a', 'b', 'A'])[iaros.chance_int(i, seed, 7, 5)],
-        (ARRAY['impression', 'open', 'click', 'opens', 'visit'])[iaros.chance_int(i, seed, 8, 7)],
+        (ARRAY['impression', 'open', 'click', 'VIEW', 'visit'])[iaros.chance_int(i, seed, 8, 7)],
         (ARRAY[0, 0.5, 2])[iaros.chance_int(i, seed, 9, 6)],
         CASE iaros.chance_int(i, seed, 10, 10) WHEN 0 THEN 'lead' WHEN 1 THEN 'opportunity' END
     FROM generate_series(1, touches) i;
@@ -65,9 +65,9 @@ CREATE FUNCTION pg_temp.plain("window" interval, view_window interval, dedupe in
     RETURNS TABLE (customer_id bigint, conversion_id bigint, converted_at timestamptz, value numeric, path text) LANGUAGE sql AS $$
     WITH touch AS MATERIALIZED (
         SELECT coalesce(a.master_id, t.customer_id) AS person, t.at, t.channel, t.campaign, t.weight, t.stage,
-            coalesce(t.kind IN ('impression', 'open') AND t.stage IS NULL, false) AS view,
+            coalesce(lower(t.kind) IN ('impression', 'view', 'open') AND t.stage IS NULL, false) AS view,
             jsonb_build_object('at', t.at, 'channel', t.channel, 'campaign', t.campaign, 'weight', coalesce(t.weight, 1), 'stage', t.stage, 'label', jsonb_build_array(t.channel, t.campaign),
-                'counts', CASE WHEN t.stage IS NOT NULL THEN 2 WHEN t.kind IN ('impression', 'open') THEN 0 ELSE 1 END) AS touch
+                'counts', CASE WHEN t.stage IS NOT NULL THEN 2 WHEN lower(t.kind) IN ('impression', 'view', 'open') THEN 0 ELSE 1 END) AS touch
         FROM public.t_touch t LEFT JOIN public.t_alias a ON aliases AND a.customer_id = t.customer_id
         WHERE t.customer_id IS NOT NULL AND isfinite(t.at) AND t.channel IS NOT NULL
     ), goal AS MATERIALIZED (
