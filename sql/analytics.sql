@@ -21,6 +21,12 @@ CREATE FUNCTION @extschema@.analytics_roi(revenue numeric, cost numeric) RETURNS
 COMMENT ON FUNCTION @extschema@.analytics_roi(numeric, numeric) IS
 'Returns the return on investment, (revenue - cost) / cost, rounded to four decimals: 5.15 for 123,000 on 20,000. NULL when cost is 0 or an argument is NULL. Inlined.';
 
+CREATE FUNCTION @extschema@.analytics_cpa(cost numeric, conversions numeric) RETURNS numeric
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN round(nullif(cost, 0) / nullif(greatest(conversions, 0), 0), 4);
+COMMENT ON FUNCTION @extschema@.analytics_cpa(numeric, numeric) IS
+'Returns the cost of an acquisition, cost / conversions, rounded to four decimals: 25 for 20,000 and 800 conversions. NULL when either is 0, conversions are negative, or an argument is NULL. Inlined.';
+
 CREATE FUNCTION @extschema@.analytics_period(day date, grain text) RETURNS integer
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN CASE grain

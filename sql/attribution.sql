@@ -26,10 +26,13 @@ CREATE FUNCTION @extschema@.attribution_last_touch(
         channel text, campaign_id bigint, message_id bigint, touched_at timestamptz)
     LANGUAGE plpgsql STABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
+    -- A day of window has 24 hours.
+    SET timezone = 'UTC'
     SET plan_cache_mode = force_custom_plan
     AS $$
 BEGIN
     PERFORM iaros.install_check();
+    PERFORM iaros.attribution_time_check(from_time, to_time);
     PERFORM iaros.attribution_window_check("window");
     RETURN QUERY
         WITH goal AS MATERIALIZED (
@@ -64,7 +67,7 @@ BEGIN
         LEFT JOIN last_touch l ON l.customer_id = g.customer_id AND l.conversion_id = g.conversion_id;
 END $$;
 COMMENT ON FUNCTION @extschema@.attribution_last_touch(timestamptz, timestamptz, interval) IS
-'Returns each conversion in [from_time, to_time) with the last touchpoint of the same person in [conversion - window, conversion): its channel, campaign, message and time, NULL where there is none. Aliases count as their master; of touchpoints at the same moment the last by channel, then campaign, byte by byte, counts, as in a path. Error: 22023 window. O(n log n) of conversions and touchpoints.';
+'Returns each conversion in [from_time, to_time) with the last touchpoint of the same person in [conversion - window, conversion): its channel, campaign, message and time, NULL where there is none. Aliases count as their master; of touchpoints at the same moment the last by channel, then campaign, byte by byte, counts, as in a path. A day of window has 24 hours. Errors: 22023 window, times; 22004 a time that is NULL. O(n log n) of conversions and touchpoints.';
 
 -- Schema ------------------------------------------------------------------
 

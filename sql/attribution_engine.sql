@@ -55,6 +55,13 @@ END $$;
 COMMENT ON FUNCTION @extschema@.attribution_goal_sql(timestamptz, timestamptz, bigint[], text[]) IS
 'Returns the conversions in [from_time, to_time), of all customers or of customer_ids, of all kinds or of kinds, as a query for attribution_paths(): columns customer_id, at, conversion_id, value in the base currency. Nothing is read.';
 
+CREATE FUNCTION @extschema@.attribution_length_valid(length interval) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN length > interval '0' AND length <= interval '36500 days'
+        AND date_part('year', length) = 0 AND date_part('month', length) = 0;
+COMMENT ON FUNCTION @extschema@.attribution_length_valid(interval) IS
+'Tells whether an interval may be one of a scheme of attribution: positive, at most 36,500 days and without months and years, whose length is not known. NULL for NULL. Inlined.';
+
 CREATE FUNCTION @extschema@.attribution_decimals() RETURNS integer
     LANGUAGE plpgsql STABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
@@ -65,6 +72,52 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION @extschema@.attribution_decimals() IS
 'Returns the decimals of the base currency, to which credits are divided.';
+
+CREATE FUNCTION @extschema@.attribution_scheme_models(scheme text) RETURNS text[]
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+#variable_conflict use_column
+DECLARE
+    s record;
+BEGIN
+    PERFORM iaros.install_check();
+    SELECT x.models, x.enabled, r.scheme IS NOT NULL AS refreshed INTO s
+    FROM iaros.attribution_scheme x
+    LEFT JOIN iaros.attribution_run r ON r.scheme = x.scheme
+    WHERE x.scheme = attribution_scheme_models.scheme;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'undefined_object',
+            MESSAGE = format('attribution scheme "%s" does not exist', coalesce(left(attribution_scheme_models.scheme, 64), 'NULL')),
+            HINT = 'List them with SELECT * FROM iaros.attribution_scheme; add your own there.';
+    ELSIF NOT s.refreshed THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'object_not_in_prerequisite_state',
+            MESSAGE = format('attribution scheme "%s" was never refreshed', attribution_scheme_models.scheme),
+            HINT = CASE WHEN s.enabled THEN 'Run SELECT iaros.attribution_refresh(), as job iaros-attribution does.'
+                ELSE 'It is switched off: set enabled in iaros.attribution_scheme, then run SELECT iaros.attribution_refresh().' END;
+    END IF;
+    RETURN s.models;
+END $$;
+COMMENT ON FUNCTION @extschema@.attribution_scheme_models(text) IS
+'Returns the models whose credits a scheme keeps. Errors: 42704 no such scheme, 55000 one that was never refreshed.';
+
+CREATE FUNCTION @extschema@.attribution_terms(scheme text) RETURNS text
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    SET timezone = 'UTC'
+    SET intervalstyle = 'postgres'
+    AS $$
+BEGIN
+    PERFORM iaros.install_check();
+    RETURN (
+        SELECT md5(concat_ws('|', to_jsonb(s) - '{description,enabled,shipped_hash}'::text[],
+            iaros.setting_get('brand_time_zone'), iaros.setting_get('base_currency')))
+        FROM iaros.attribution_scheme s WHERE s.scheme = attribution_terms.scheme);
+END $$;
+COMMENT ON FUNCTION @extschema@.attribution_terms(text) IS
+'Returns the hash of what the rows of a scheme depend on beside the data: its terms and models, brand_time_zone and base_currency. It is that of the rows in attribution_run when these are of the terms of now. NULL: no such scheme.';
 
 -- Engine: refresh ---------------------------------------------------------
 
@@ -210,8 +263,6 @@ CREATE FUNCTION @extschema@.attribution_refresh_scheme(
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
     SET timezone = 'UTC'
-    -- For the hash of the scheme.
-    SET intervalstyle = 'postgres'
     AS $$
 #variable_conflict use_column
 DECLARE
@@ -221,8 +272,7 @@ DECLARE
     written bigint := 0;
 BEGIN
     PERFORM iaros.install_check();
-    SELECT r.as_of, r.terms, s."window", md5(concat_ws('|', to_jsonb(s) - '{description,enabled,shipped_hash}'::text[],
-        iaros.setting_get('brand_time_zone'), iaros.setting_get('base_currency'))) AS now_terms
+    SELECT r.as_of, r.terms, s."window", iaros.attribution_terms(s.scheme) AS now_terms
     INTO last
     FROM iaros.attribution_scheme s
     LEFT JOIN iaros.attribution_run r ON r.scheme = s.scheme
@@ -253,6 +303,23 @@ END $$;
 COMMENT ON FUNCTION @extschema@.attribution_refresh_scheme(text, bigint[], boolean, timestamptz) IS
 'Does the work of attribution_refresh() for one scheme: the customers who changed and those with a journey that ended by the clock since the last run, or all. For attribution_refresh().';
 
+CREATE FUNCTION @extschema@.attribution_drop(schemes text[]) RETURNS void
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+    SET plan_cache_mode = force_custom_plan
+    AS $$
+BEGIN
+    PERFORM iaros.install_check();
+    IF schemes <> '{}' THEN
+        DELETE FROM iaros.attribution_path p WHERE p.scheme = ANY (schemes);
+        DELETE FROM iaros.attribution_day d WHERE d.scheme = ANY (schemes);
+        DELETE FROM iaros.attribution_run r WHERE r.scheme = ANY (schemes);
+        DELETE FROM iaros.attribution_stale e WHERE e.scheme = ANY (schemes);
+    END IF;
+END $$;
+COMMENT ON FUNCTION @extschema@.attribution_drop(text[]) IS
+'Deletes what attribution_refresh() made of some schemes. NULL is none. O(paths of these).';
+
 CREATE FUNCTION @extschema@.attribution_refresh(
     as_of timestamptz DEFAULT now(),
     whole boolean DEFAULT false)
@@ -264,6 +331,7 @@ DECLARE
     changed bigint[];
     anybody boolean;
     one record;
+    failure text;
     written bigint := 0;
 BEGIN
     PERFORM iaros.install_check();
@@ -277,12 +345,9 @@ BEGIN
     -- an older snapshot fails here.
     PERFORM pg_advisory_xact_lock(hashtextextended('iaros.attribution_refresh', 0));
     PERFORM FROM iaros.attribution_run r ORDER BY r.scheme FOR UPDATE;
-    DELETE FROM iaros.attribution_path p
-    WHERE p.scheme NOT IN (SELECT s.scheme FROM iaros.attribution_scheme s WHERE s.enabled);
-    DELETE FROM iaros.attribution_day d
-    WHERE d.scheme NOT IN (SELECT s.scheme FROM iaros.attribution_scheme s WHERE s.enabled);
-    DELETE FROM iaros.attribution_run r
-    WHERE r.scheme NOT IN (SELECT s.scheme FROM iaros.attribution_scheme s WHERE s.enabled);
+    PERFORM iaros.attribution_drop(ARRAY(
+        SELECT k.scheme FROM (SELECT r.scheme FROM iaros.attribution_run r UNION SELECT d.scheme FROM iaros.attribution_day d) k
+        WHERE k.scheme NOT IN (SELECT s.scheme FROM iaros.attribution_scheme s WHERE s.enabled)));
     -- What commits after this is left, with its row of the log, for the next
     -- run; what these rows tell of is seen by the statements that follow.
     WITH taken AS (
@@ -290,12 +355,20 @@ BEGIN
     SELECT array_agg(DISTINCT t.customer_id), coalesce(bool_or(t.customer_id IS NULL), false)
     INTO changed, anybody FROM taken t;
     FOR one IN SELECT s.scheme FROM iaros.attribution_scheme s WHERE s.enabled ORDER BY s.scheme LOOP
-        written := written + iaros.attribution_refresh_scheme(one.scheme, changed, coalesce(whole, false) OR anybody, as_of);
+        BEGIN
+            written := written + iaros.attribution_refresh_scheme(one.scheme, changed, coalesce(whole, false) OR anybody, as_of);
+        EXCEPTION WHEN data_exception OR program_limit_exceeded OR out_of_memory THEN
+            GET STACKED DIAGNOSTICS failure = MESSAGE_TEXT;
+            PERFORM iaros.alert_raise('attribution_failed', 'error', one.scheme,
+                format('attribution scheme "%s" could not be refreshed: %s', one.scheme, failure));
+            -- The changes are taken: next time everything is computed anew.
+            UPDATE iaros.attribution_run r SET terms = '' WHERE r.scheme = one.scheme;
+        END;
     END LOOP;
     RETURN written;
 END $$;
 COMMENT ON FUNCTION @extschema@.attribution_refresh(timestamptz, boolean) IS
-'Brings attribution_path and attribution_day of every enabled scheme up to date and returns how many paths changed: those of customers with new, changed, late or deleted touchpoints, conversions or aliases (attribution_change), and journeys whose window ended without a conversion up to as_of; or of all customers when whole, when the scheme, the zone or the base currency changed, when as_of is before that of the last run, and when so many changed that it is faster. An increment adds up only the days of paths that changed. Both ways give the same rows. Refreshes take turns. Error: 22023 as_of before 1900 or after 2199. O(changed touchpoints + paths of their days).';
+'Brings attribution_path and attribution_day of every enabled scheme up to date and returns how many paths changed: those of customers with new, changed, late or deleted touchpoints, conversions or aliases (attribution_change), and journeys whose window ended without a conversion up to as_of; or of all customers when whole, when the scheme, the zone or the base currency changed, when as_of is before that of the last run, and when so many changed that it is faster. An increment adds up only the days of paths that changed. Both ways give the same rows. Refreshes take turns. A scheme that fails (more rows than iaros.group_memory holds, say) raises alert attribution_failed, keeps its rows and does not hold up the others; the next refresh computes it anew. Error: 22023 as_of before 1900 or after 2199. O(changed touchpoints + paths of their days).';
 
 CREATE FUNCTION @extschema@.attribution_job() RETURNS bigint
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -355,6 +428,7 @@ DECLARE
 BEGIN
     PERFORM iaros.install_check();
     PERFORM iaros.attribution_by_check(by);
+    PERFORM iaros.attribution_time_check(from_time, to_time);
     zone := iaros.setting_get('brand_time_zone');
     RETURN QUERY
         WITH spent AS (
@@ -374,7 +448,7 @@ BEGIN
             WHERE s.amount_base > 0
               AND (s.day::timestamp AT TIME ZONE zone) >= from_time AND (s.day::timestamp AT TIME ZONE zone) < to_time
         )
-        SELECT s.day, k.key, sum(s.cost)
+        SELECT s.day, k.key, trim_scale(sum(s.cost))
         FROM spent s
         LEFT JOIN iaros.campaign c ON c.campaign_id = s.campaign_id
         CROSS JOIN LATERAL (SELECT CASE attribution_cost.by WHEN 'channel' THEN s.channel
@@ -382,7 +456,7 @@ BEGIN
         GROUP BY 1, 2;
 END $$;
 COMMENT ON FUNCTION @extschema@.attribution_cost(timestamptz, timestamptz, text, boolean) IS
-'Returns what was spent in [from_time, to_time), in the base currency, for each channel or campaign (by; its code or name, no_campaign), and for each day of brand_time_zone when daily, else with day NULL: the cost of touchpoints, of messages sent (message_cost_base of their campaign), and what attribution_spend tells of days that begin in that time. Error: 22023 by. One scan of the touchpoints and messages of the time.';
+'Returns what was spent in [from_time, to_time), in the base currency, for each channel or campaign (by; its code or name, no_campaign), and for each day of brand_time_zone when daily, else with day NULL: the cost of touchpoints, of messages sent (message_cost_base of their campaign), and what attribution_spend tells of days that begin in that time. The sums are exact, not rounded. Errors: 22023 by, times. One scan of the touchpoints and messages of the time.';
 
 CREATE FUNCTION @extschema@.attribution_by_check(by text, known text[] DEFAULT '{channel,campaign}') RETURNS void
     LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
@@ -399,6 +473,28 @@ END $$;
 COMMENT ON FUNCTION @extschema@.attribution_by_check(text, text[]) IS
 'Refuses with 22023 what is not among the known ways to divide credit by.';
 
+CREATE FUNCTION @extschema@.attribution_time_check(from_time timestamptz, to_time timestamptz) RETURNS void
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    SET timezone = 'UTC'
+    SET datestyle = 'ISO, YMD'
+    AS $$
+BEGIN
+    IF from_time IS NULL OR to_time IS NULL THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'null_value_not_allowed',
+            MESSAGE = format('%s of attribution must not be NULL', CASE WHEN from_time IS NULL THEN 'from_time' ELSE 'to_time' END),
+            HINT = '-infinity and infinity are no limit.';
+    ELSIF from_time > to_time THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'invalid_parameter_value',
+            MESSAGE = format('attribution cannot go from "%s" to "%s"', from_time, to_time),
+            HINT = 'Give the earlier time first; -infinity and infinity are no limit.';
+    END IF;
+END $$;
+COMMENT ON FUNCTION @extschema@.attribution_time_check(timestamptz, timestamptz) IS
+'Refuses a time of attribution that ends before it begins with 22023, NULL with 22004.';
+
 -- Doctor ------------------------------------------------------------------
 
 CREATE FUNCTION @extschema@.attribution_doctor()
@@ -408,6 +504,16 @@ CREATE FUNCTION @extschema@.attribution_doctor()
     AS $$
 BEGIN
     PERFORM iaros.install_check();
+    RETURN QUERY
+        SELECT 'warning'::iaros.alert_severity, 'attribution scheme ' || s.scheme, CASE WHEN r.scheme IS NULL THEN 'it was never refreshed'
+                ELSE 'it was last refreshed at ' || r.ran_at || ', and customers changed since' END,
+            'Look at job iaros-attribution, or run SELECT iaros.attribution_refresh().'
+        FROM iaros.attribution_scheme s
+        LEFT JOIN iaros.attribution_run r ON r.scheme = s.scheme
+        -- The job runs every hour; triggers write the log of changes.
+        WHERE s.enabled AND (r.scheme IS NULL OR r.ran_at < now() - interval '3 hours')
+          AND (EXISTS (SELECT FROM iaros.attribution_change) OR r.scheme IS NULL AND EXISTS (SELECT FROM iaros.conversion))
+        ORDER BY s.scheme;
     RETURN QUERY
         SELECT 'info'::iaros.alert_severity, 'channel ' || t.channel,
             'it is paid, but nothing it did in 30 days has a cost',
@@ -428,7 +534,7 @@ BEGIN
                   WHERE c.customer_id = b.customer_id AND c.booking_id = b.booking_id AND c.kind = 'booking'));
 END $$;
 COMMENT ON FUNCTION @extschema@.attribution_doctor() IS
-'Findings of doctor() about attribution: paid channels without costs, bookings without the conversion that they should have.';
+'Findings of doctor() about attribution: enabled schemes that were never refreshed, or not for three hours though customers changed; paid channels without costs; bookings without the conversion that they should have.';
 
 -- Schema ------------------------------------------------------------------
 
@@ -442,9 +548,9 @@ BEGIN
     CREATE TABLE iaros.attribution_scheme (
         scheme text PRIMARY KEY CHECK (scheme ~ '^[a-z][a-z0-9_]{0,40}$'),
         description text NOT NULL,
-        "window" interval NOT NULL DEFAULT '30 days' CHECK ("window" > interval '0' AND date_trunc('year', "window") = interval '0' AND date_part('month', "window") = 0),
-        view_window interval CHECK (view_window > interval '0' AND view_window <= "window" AND date_part('month', view_window) = 0),
-        dedupe interval CHECK (dedupe > interval '0' AND date_trunc('year', dedupe) = interval '0' AND date_part('month', dedupe) = 0),
+        "window" interval NOT NULL DEFAULT '30 days' CHECK (iaros.attribution_length_valid("window")),
+        view_window interval CHECK (iaros.attribution_length_valid(view_window) AND view_window <= "window"),
+        dedupe interval CHECK (iaros.attribution_length_valid(dedupe)),
         click_over_view boolean NOT NULL DEFAULT false,
         restart boolean NOT NULL DEFAULT false,
         conversion_kinds text[],
@@ -494,7 +600,7 @@ BEGIN
         customer_id bigint
     );
     COMMENT ON TABLE iaros.attribution_change IS
-        'Customers whose touchpoints, conversions or aliases changed since the last attribution_refresh(), written by triggers; NULL: anybody may have.';
+        'Customers whose touchpoints, conversions, aliases or codes of campaigns changed since the last attribution_refresh(), written by triggers; NULL: anybody may have.';
     CREATE TABLE iaros.attribution_stale (
         scheme text NOT NULL,
         day date NOT NULL
@@ -513,7 +619,7 @@ BEGIN
     );
     COMMENT ON TABLE iaros.attribution_run IS
         'The last attribution_refresh() of each scheme: what its rows are as of, and what the next one starts from.';
-    COMMENT ON COLUMN iaros.attribution_run.terms IS 'Hash of the scheme, brand_time_zone and base_currency: when it changes everything is computed anew.';
+    COMMENT ON COLUMN iaros.attribution_run.terms IS 'Hash of the scheme, brand_time_zone and base_currency (attribution_terms): when it changes everything is computed anew. Empty: the refresh after it failed.';
 
     CREATE TABLE iaros.attribution_spend (
         day date NOT NULL CHECK (day BETWEEN '1900-01-01' AND '2199-12-31'),
@@ -560,6 +666,39 @@ BEGIN
     REVOKE EXECUTE ON FUNCTION iaros.attribution_note_alias() FROM PUBLIC;
     COMMENT ON FUNCTION iaros.attribution_note_alias() IS
         'Statement trigger: notes in attribution_change who is now one person with another, or no longer. SECURITY DEFINER for the reason of attribution_note().';
+
+    CREATE FUNCTION iaros.attribution_note_campaign()
+        RETURNS trigger
+        LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+        SET search_path = pg_catalog, pg_temp
+        SET plan_cache_mode = force_custom_plan
+        AS $gate$
+    DECLARE
+        ids bigint[];
+    BEGIN
+        IF TG_OP = 'UPDATE' THEN
+            ids := ARRAY(SELECT coalesce(o.campaign_id, n.campaign_id) FROM old_rows o
+                FULL JOIN new_rows n ON n.campaign_id = o.campaign_id WHERE n.code IS DISTINCT FROM o.code);
+        ELSE
+            ids := ARRAY(SELECT o.campaign_id FROM old_rows o);
+        END IF;
+        IF ids <> '{}' THEN
+            INSERT INTO iaros.attribution_change (customer_id)
+            SELECT DISTINCT t.customer_id FROM iaros.touchpoint t WHERE t.campaign_id = ANY (ids);
+        END IF;
+        RETURN NULL;
+    END $gate$;
+    REVOKE EXECUTE ON FUNCTION iaros.attribution_note_campaign() FROM PUBLIC;
+    COMMENT ON FUNCTION iaros.attribution_note_campaign() IS
+        'Statement trigger: notes in attribution_change the customers with touchpoints of campaigns whose code changed or that are deleted, since paths name campaigns by their code; one scan of the touchpoints. SECURITY DEFINER for the reason of attribution_note().';
+    CREATE TRIGGER attribution_note_update AFTER UPDATE ON iaros.campaign
+        REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
+        FOR EACH STATEMENT EXECUTE FUNCTION iaros.attribution_note_campaign();
+    CREATE TRIGGER attribution_note_delete AFTER DELETE ON iaros.campaign
+        REFERENCING OLD TABLE AS old_rows
+        FOR EACH STATEMENT EXECUTE FUNCTION iaros.attribution_note_campaign();
+    CREATE TRIGGER attribution_note_truncate AFTER TRUNCATE ON iaros.campaign
+        FOR EACH STATEMENT EXECUTE FUNCTION iaros.attribution_note();
 
     CREATE FUNCTION iaros.attribution_path_changed()
         RETURNS trigger

@@ -869,6 +869,9 @@ BEGIN ATOMIC
         ('campaign', 'campaign_audit', 'audit'),
         ('campaign', 'campaign_guard', 'check'),
         ('campaign_send', 'campaign_send_guard', 'guard'),
+        ('campaign', 'attribution_note_update', 'log'),
+        ('campaign', 'attribution_note_delete', 'log'),
+        ('campaign', 'attribution_note_truncate', 'log'),
         ('customer', 'attribution_customer_delete', 'clean'),
         ('customer', 'attribution_customer_truncate', 'clean')
     ) AS t(relation, trigger, purpose)

@@ -287,7 +287,7 @@ BEGIN
             FROM iaros.event e WHERE e.customer_id = ANY (ids)
             UNION ALL
             SELECT t.occurred_at, 'touchpoint', t.channel || ' ' || t.kind,
-                jsonb_strip_nulls(jsonb_build_object('campaign_id', t.campaign_id, 'campaign', t.campaign, 'cost_base', t.cost_base)),
+                jsonb_strip_nulls(jsonb_build_object('campaign_id', t.campaign_id, 'campaign', t.campaign, 'cost_base', trim_scale(t.cost_base))),
                 t.customer_id
             FROM iaros.touchpoint t WHERE t.customer_id = ANY (ids)
             UNION ALL
@@ -513,7 +513,7 @@ BEGIN
     RETURN id;
 END $$;
 COMMENT ON FUNCTION @extschema@.touchpoint_record(bigint, text, timestamptz, text, bigint, bigint, numeric, text, text, text, smallint, text) IS
-'Records one contact of a customer with a marketing channel (kind impression, open, click or visit; cost in the base currency; campaign: name of one that is not ours; position: place of the link or advertisement, from 1; stage: lead or opportunity, what the contact began) and returns its id. With an external_id the triple (customer_id, source, external_id) is recorded once: a second call returns the first touchpoint and changes nothing. Errors: 23503 unknown customer, channel or source, 23514 unknown kind or stage, negative cost, position below 1.';
+'Records one contact of a customer with a marketing channel (kind impression, open, click or visit; cost_base: what it cost in the base currency, rounded to 8 decimals; campaign: name of one that is not ours; position: place of the link or advertisement, from 1; stage: lead or opportunity, what the contact began) and returns its id. With an external_id the triple (customer_id, source, external_id) is recorded once: a second call returns the first touchpoint and changes nothing. Errors: 23503 unknown customer, channel or source, 23514 unknown kind or stage, negative cost, position below 1.';
 
 CREATE FUNCTION @extschema@.conversion_record(
     customer_id bigint,
@@ -942,16 +942,17 @@ IF iaros.schema_step('customer', 1) THEN
         message_id bigint,
         "position" smallint CHECK ("position" > 0),
         stage text CHECK (stage IN ('lead', 'opportunity')),
-        cost_base numeric(16,4) CHECK (cost_base >= 0),
+        cost_base numeric(20,8) CHECK (cost_base >= 0),
         source text NOT NULL REFERENCES iaros.data_source,
         received_at timestamptz NOT NULL DEFAULT now(),
         PRIMARY KEY (customer_id, occurred_at, touchpoint_id)
     ) PARTITION BY RANGE (occurred_at);
     COMMENT ON TABLE iaros.touchpoint IS
-        'Contacts of customers with marketing channels, partitioned by month: what attribution gives credit to. cost_base is in the base currency.';
+        'Contacts of customers with marketing channels, partitioned by month: what attribution gives credit to.';
     COMMENT ON COLUMN iaros.touchpoint.campaign_id IS 'Our campaign, a row of campaign.';
-    COMMENT ON COLUMN iaros.touchpoint.campaign IS 'Name or code of the campaign as the source states it, where campaign_id is NULL: that of an advertising network, say.';
+    COMMENT ON COLUMN iaros.touchpoint.campaign IS 'Name or code of the campaign as the source states it; of an advertising network, say. The code of campaign_id counts before it.';
     COMMENT ON COLUMN iaros.touchpoint."position" IS 'Place of the link or advertisement among others, from 1. For information.';
+    COMMENT ON COLUMN iaros.touchpoint.cost_base IS 'What it cost, in the base currency. 8 decimals: one impression costs fractions of a cent.';
     COMMENT ON COLUMN iaros.touchpoint.stage IS 'What began with it, for attribution by stage: lead, opportunity.';
     CREATE TABLE iaros.touchpoint_default PARTITION OF iaros.touchpoint DEFAULT;
     CREATE INDEX touchpoint_channel ON iaros.touchpoint (channel, occurred_at);

@@ -26,10 +26,12 @@ BEGIN ATOMIC
     ) AS e
     WHERE coalesce(e.source, e.medium, e.campaign, e.click) IS NOT NULL
        OR e.host IS NOT NULL AND e.host IS DISTINCT FROM e.own
-          AND e.host <> ALL (string_to_array(replace(lower(coalesce(own_hosts, '')), ' ', ''), ','));
+          AND e.host <> ALL (string_to_array(
+              -- As touchpoint_host() writes them.
+              regexp_replace(replace(lower(coalesce(own_hosts, '')), ' ', ''), '(?<![^,])www[.]|:[0-9]*(?![^,])', '', 'g'), ','));
 END;
 COMMENT ON FUNCTION @extschema@.touchpoint_entrance(jsonb, text) IS
-'Returns how somebody came to a page, of the properties of its event: an object with source, medium and campaign (utm_source, utm_medium, utm_campaign; the first two in lower case), click (the name of the click id that an advertising network added: gclid, fbclid …) and host (of referrer; empty when the page was opened directly), as far as they are there. NULL when the properties tell of no entrance: they have none of these, or only a referrer on the same host as url or on one of own_hosts (separated by commas). NULL for NULL.';
+'Returns how somebody came to a page, of the properties of its event: an object with source, medium and campaign (utm_source, utm_medium, utm_campaign; the first two in lower case), click (the name of the click id that an advertising network added: gclid, fbclid …) and host (of referrer; empty when the page was opened directly), as far as they are there. NULL when the properties tell of no entrance: they have none of these, or only a referrer on the same host as url or on one of own_hosts (separated by commas; www., port and case do not matter). NULL for NULL.';
 
 -- Engine: touchpoints of web events ---------------------------------------
 
@@ -95,21 +97,37 @@ CREATE FUNCTION @extschema@.conversion_apply(customer_ids bigint[] DEFAULT NULL)
     SET plan_cache_mode = force_custom_plan
     AS $$
 DECLARE
+    ids bigint[];
     gone bigint;
     done bigint;
 BEGIN
     PERFORM iaros.install_check();
+    -- Customers with something to do are locked in a statement of its own, so
+    -- that the next ones see what those who held them have committed. Who has
+    -- a change that is not committed yet does the same after it.
+    ids := ARRAY(
+        SELECT DISTINCT b.customer_id
+        FROM iaros.booking b
+        LEFT JOIN iaros.conversion o ON o.customer_id = b.customer_id AND o.booking_id = b.booking_id AND o.kind = 'booking'
+        WHERE (customer_ids IS NULL OR b.customer_id = ANY (customer_ids))
+          AND CASE WHEN iaros.booking_counts(b.status)
+              THEN o.conversion_id IS NULL OR o.occurred_at <> b.booked_at OR o.value_base <> b.amount_base
+              ELSE o.conversion_id IS NOT NULL END);
+    IF ids = '{}' THEN
+        RETURN 0;
+    END IF;
+    PERFORM iaros.customer_lock(ids);
     DELETE FROM iaros.conversion c USING iaros.booking b
     WHERE c.customer_id = b.customer_id AND c.booking_id = b.booking_id AND c.kind = 'booking'
       AND NOT iaros.booking_counts(b.status)
-      AND (customer_ids IS NULL OR b.customer_id = ANY (customer_ids));
+      AND b.customer_id = ANY (ids);
     GET DIAGNOSTICS gone = ROW_COUNT;
     INSERT INTO iaros.conversion AS c (customer_id, occurred_at, kind, booking_id, value_base, source)
     SELECT b.customer_id, b.booked_at, 'booking', b.booking_id, b.amount_base, b.source
     FROM iaros.booking b
     LEFT JOIN iaros.conversion o ON o.customer_id = b.customer_id AND o.booking_id = b.booking_id AND o.kind = 'booking'
     WHERE iaros.booking_counts(b.status)
-      AND (customer_ids IS NULL OR b.customer_id = ANY (customer_ids))
+      AND b.customer_id = ANY (ids)
       AND (o.conversion_id IS NULL OR o.occurred_at <> b.booked_at OR o.value_base <> b.amount_base)
     ORDER BY b.customer_id, b.booking_id
     ON CONFLICT ON CONSTRAINT conversion_booking_once DO UPDATE
@@ -118,7 +136,7 @@ BEGIN
     RETURN gone + done;
 END $$;
 COMMENT ON FUNCTION @extschema@.conversion_apply(bigint[]) IS
-'Brings the conversions of kind booking to what the bookings say, of all customers or of customer_ids, and returns how many changed: each booking that counts has one, at its time and with its amount in the base currency; others have none. With setting conversion_from_booking on, bookings do so by themselves; call it once for those from before. O(bookings).';
+'Brings the conversions of kind booking to what the bookings say, of all customers or of customer_ids, and returns how many changed: each booking that counts has one, at its time and with its amount in the base currency; others have none. With setting conversion_from_booking on, bookings do so by themselves; call it once for those from before. The customers whose conversions change are locked, so that two at once leave what the later one sees. O(bookings).';
 
 -- Loading -----------------------------------------------------------------
 
@@ -167,7 +185,7 @@ LEFT JOIN iaros.customer c ON c.customer_id = coalesce(t.customer_id, k.customer
 LEFT JOIN iaros.channel n ON n.channel = t.channel
 LEFT JOIN iaros.currency m ON m.currency::text = coalesce(t.currency, iaros.setting_get('base_currency')) AND m.minor_unit IS NOT NULL
 LEFT JOIN LATERAL (
-    SELECT r.rate, round(t.cost * r.rate, 4) AS cost_base
+    SELECT r.rate, round(t.cost * r.rate, 8) AS cost_base
     FROM (SELECT CASE WHEN m.currency = iaros.setting_get('base_currency') THEN 1 ELSE (
         SELECT f.rate FROM iaros.fx_rate f
         WHERE f.currency = m.currency AND f.day <= (t.occurred_at AT TIME ZONE 'UTC')::date
@@ -197,9 +215,10 @@ new_key AS (
     INSERT INTO iaros.touchpoint_key (customer_id, source, external_id, touchpoint_id, occurred_at)
     SELECT f.owner_id, $1, f.external_id, f.touchpoint_id, f.occurred_at FROM fresh f),
 new_touchpoint AS (
-    INSERT INTO iaros.touchpoint (customer_id, touchpoint_id, occurred_at, channel, kind, campaign, "position", stage, cost_base, source)
-    SELECT f.owner_id, f.touchpoint_id, f.occurred_at, f.channel, coalesce(f.kind, 'click'), f.campaign, f."position", f.stage,
-        f.cost_base, $1 FROM fresh f)
+    INSERT INTO iaros.touchpoint (customer_id, touchpoint_id, occurred_at, channel, kind, campaign_id, campaign, "position", stage, cost_base, source)
+    SELECT f.owner_id, f.touchpoint_id, f.occurred_at, f.channel, coalesce(f.kind, 'click'), g.campaign_id, f.campaign, f."position", f.stage,
+        f.cost_base, $1
+    FROM fresh f LEFT JOIN iaros.campaign g ON g.code = f.campaign)
 $writes$;
 END;
 COMMENT ON FUNCTION @extschema@.load_touchpoint_sql() IS
@@ -276,7 +295,7 @@ BEGIN ATOMIC
     SELECT * FROM @extschema@.load_rows('touchpoint', source, coalesce(query, ''), current_setting('search_path'), NULL);
 END;
 COMMENT ON FUNCTION @extschema@.touchpoint_load(text, text) IS
-'Loads touchpoints of a source from a relation or query, with the caller''s rights, and returns one row of counts: rows = accepted + duplicates + refused. Required columns: external_id, channel, occurred_at, and the customer as customer_id or customer_external_id (with customer_source, when it is another source). Others: kind (impression, open, click, visit; click by default), campaign (its code or name), position (place of the link or advertisement, from 1), stage (lead, opportunity), cost, which becomes cost_base at the rate of the day (UTC), rounded to four decimals, currency (the base currency by default); and refuse, reasons of your own to refuse a row. Columns may be of any type; text is read, never guessed; NULL or empty states nothing. Touchpoints may come late and in any order. A row whose key is stored already is a duplicate when it states nothing else, and refused as conflict when it does. Refused rows go to load_reject with all their reasons. Loading twice changes nothing. Errors: 23503 unknown source, 42703 unknown or missing column.';
+'Loads touchpoints of a source from a relation or query, with the caller''s rights, and returns one row of counts: rows = accepted + duplicates + refused. Required columns: external_id, channel, occurred_at, and the customer as customer_id or customer_external_id (with customer_source, when it is another source). Others: kind (impression, open, click, visit; click by default), campaign (its code or name; campaign_id is filled where it is the code of one of ours), position (place of the link or advertisement, from 1), stage (lead, opportunity), cost, which becomes cost_base at the rate of the day (UTC), rounded to 8 decimals (an impression costs fractions of a cent; divide what a network states in micros by a million), currency (the base currency by default); and refuse, reasons of your own to refuse a row. Columns may be of any type; text is read, never guessed; NULL or empty states nothing. Touchpoints may come late and in any order. A row whose key is stored already is a duplicate when it states nothing else, and refused as conflict when it does. Refused rows go to load_reject with all their reasons. Loading twice changes nothing. Errors: 23503 unknown source, 42703 unknown or missing column.';
 
 CREATE FUNCTION @extschema@.conversion_load(source text, query text)
     RETURNS TABLE (load_id bigint, rows bigint, accepted bigint, duplicates bigint, refused bigint)
@@ -328,12 +347,12 @@ BEGIN
         ('organic_search', 140, NULL, '^organic([_ -]?search)?$', NULL, NULL, 'organic_search', 'visit', 'new'),
         ('metasearch_site', 150, NULL, '^$', NULL, '(^|[.])(kayak|skyscanner|momondo|trivago|cheapflights|jetcost|liligo|wego)[.][a-z.]+$', 'metasearch', 'click', 'new'),
         ('social_site', 160, NULL, '^$', NULL, '(^|[.])(facebook|instagram|tiktok|linkedin|lnkd|pinterest|snapchat|twitter|t|x|reddit|youtube|youtu|threads|vk|weibo)[.](com|co|net|in|be)$', 'social', 'visit', 'new'),
-        ('search_site', 170, NULL, '^$', NULL, '(^|[.])(google|bing|yahoo|duckduckgo|baidu|yandex|ecosia|startpage|qwant|naver|seznam)[.][a-z.]+$', 'organic_search', 'visit', 'new'),
+        ('search_site', 170, NULL, '^$', NULL, '^(([a-z0-9-]+[.])*search[.]|(m|cn|images|html|lite|start)[.])?(google|bing|yahoo|duckduckgo|baidu|yandex|ecosia|startpage|qwant|naver|seznam)[.](com?[.])?[a-z]{2,3}$|^com[.]google[.]android[.]googlequicksearchbox$', 'organic_search', 'visit', 'new'),
         ('direct', 180, '^$', '^$', '^$', '^$', 'direct', 'visit', 'new'),
         ('referral', 1000, NULL, NULL, NULL, NULL, 'referral', 'visit', 'new');
     PERFORM iaros.shipped_seal('iaros.touchpoint_rule');
     PERFORM iaros.setting_define('web_own_hosts', 'text', '',
-        'Hosts of your own web sites, separated by commas: coming from one of them is no entrance.');
+        'Hosts of your own web sites, separated by commas (www., port and case do not matter): coming from one of them is no entrance.');
     PERFORM iaros.setting_define('conversion_from_booking', 'boolean', 'false',
         'Whether each booking that counts is a conversion of kind booking by itself.');
 

@@ -456,7 +456,7 @@ BEGIN
         WHERE k.error IS NOT NULL ORDER BY s.segment_id;
     RETURN QUERY
         SELECT 'warning'::iaros.alert_severity, format('segment %s', l.name),
-            coalesce(format('it is correct as of %s only', l.correct_as_of), 'it was never refreshed'),
+            coalesce('it is correct as of ' || l.correct_as_of || ' only', 'it was never refreshed'),
             'Look at job iaros-segments, or run SELECT iaros.segment_refresh().'
         FROM iaros.segment_late l WHERE l.error IS NULL ORDER BY l.segment_id;
 END $$;

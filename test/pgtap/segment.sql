@@ -1,6 +1,6 @@
 -- segment: who is in a segment, who entered and left, what stays.
 BEGIN;
-SELECT plan(88);
+SELECT plan(89);
 
 -- First, before expressions are cached: a backslash escapes in strings.
 SET LOCAL escape_string_warning = off;
@@ -10,6 +10,7 @@ SELECT lives_ok($$SELECT iaros.segment_create('Test Strings', '{"field": "bookin
 SELECT throws_ok($$SELECT iaros.segment_create(' Test Strings')$$, '23514', NULL, 'and its name is checked');
 SET LOCAL standard_conforming_strings = on;
 DELETE FROM iaros.segment WHERE name = 'Test Strings';
+SELECT set_eq('SELECT finding FROM iaros.segment_doctor()', ARRAY['it was never refreshed'], 'doctor() tells of segments that were never refreshed');
 
 INSERT INTO iaros.customer (customer_id, kind, source, country, city, birth_date) VALUES
     (900001, 'known', 'manual', 'US', 'New York', '1980-03-01'),

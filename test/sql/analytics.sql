@@ -6,6 +6,7 @@ SET client_min_messages = warning;
 
 -- Return on spend and return on investment are two things: 615 % and 515 %.
 SELECT iaros.analytics_roas(123000, 20000) AS roas, iaros.analytics_roi(123000, 20000) AS roi;
+SELECT iaros.analytics_cpa(20000, 800) AS cpa, iaros.analytics_cpa(0, 1) IS NULL AS no_cost, iaros.analytics_cpa(1, 0) IS NULL AS nobody, iaros.analytics_cpa(1, -1) IS NULL AS less, iaros.analytics_cpa(1, NULL) IS NULL AS no_answer;
 SELECT iaros.analytics_roas(1, 0) IS NULL AS no_cost, iaros.analytics_roi(1, NULL) IS NULL AS no_answer;
 -- 12,300 opens are 25 % of the 49,200 delivered, 24.6 % of the 50,000 sent.
 SELECT iaros.analytics_rate(12300, 49200) AS of_delivered, iaros.analytics_rate(12300, 50000) AS of_sent, iaros.analytics_rate(1, 0) IS NULL AS of_nothing;

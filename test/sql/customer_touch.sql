@@ -20,6 +20,10 @@ SELECT rows, accepted, duplicates, refused FROM iaros.touchpoint_load('web', $$S
 SELECT row_no, unnest(reasons) AS reason FROM iaros.load_reject ORDER BY 1, 2;
 SELECT rows, accepted, duplicates, refused FROM iaros.touchpoint_load('web', $$SELECT *, 'crm' AS customer_source FROM raw WHERE external_id = 't2' OR channel = 'display'$$);
 SELECT occurred_at, channel, kind, campaign, "position", stage, cost_base, source FROM iaros.touchpoint ORDER BY 1;
+-- Micros of an advertising network.
+SELECT rows, accepted, duplicates, refused FROM iaros.touchpoint_load('web', format($$SELECT 'micros' AS external_id, %s AS customer_id, 'display' AS channel, '2026-01-07' AS occurred_at, 1370 / 1e6 AS cost$$, :ada));
+SELECT rows, accepted, duplicates, refused FROM iaros.touchpoint_load('web', format($$SELECT 'micros' AS external_id, %s AS customer_id, 'display' AS channel, '2026-01-07' AS occurred_at, 1370 / 1e6 AS cost$$, :ada));
+SELECT cost_base FROM iaros.touchpoint WHERE occurred_at = '2026-01-07';
 -- A touchpoint that is gone keeps its key.
 DELETE FROM iaros.touchpoint WHERE channel = 'email';
 SELECT rows, accepted, duplicates, refused FROM iaros.touchpoint_load('web', $$SELECT *, 'crm' AS customer_source FROM raw WHERE external_id = 't2'$$);
@@ -38,6 +42,10 @@ SELECT occurred_at, kind, value_base, source, external_id FROM iaros.conversion 
 SELECT iaros.touchpoint_record(:ada, 'call', '2026-01-01', external_id => 'k1') = iaros.touchpoint_record(:ada, 'post', '2026-01-02', external_id => 'k1') AS same;
 SELECT iaros.conversion_record(:ada, 5, '2026-01-01', external_id => 'k1') = iaros.conversion_record(:ada, 6, '2026-01-02', external_id => 'k1') AS same;
 SELECT channel FROM iaros.touchpoint WHERE channel IN ('call', 'post');
+-- The code of a campaign of ours is that campaign.
+SELECT iaros.campaign_create('LOADED', 'Loaded', 'email', 'promotional') > 0 AS made;
+SELECT rows, accepted, duplicates, refused FROM iaros.touchpoint_load('web', format('SELECT x.k AS external_id, %s AS customer_id, ''email'' AS channel, timestamptz ''2026-01-01'' AS occurred_at, x.c AS campaign FROM (VALUES (''m1'', ''LOADED''), (''m2'', ''loaded'')) AS x(k, c)', :ada));
+SELECT t.campaign, c.code FROM iaros.touchpoint t LEFT JOIN iaros.campaign c USING (campaign_id) WHERE lower(t.campaign) = 'loaded' ORDER BY 1;
 
 -- Web events: where somebody came from, and the rule that tells the channel.
 SELECT u, iaros.touchpoint_host(u) FROM unnest(ARRAY['https://www.Example.com/a?b', 'HTTP://user@shop.example.com:8080', 'android-app://com.google.gm', '', ' ', 'example.com', NULL]) AS u;
@@ -59,8 +67,15 @@ INSERT INTO page VALUES
     (14, '{"referrer": "https://www.kayak.com/flights"}'),
     (15, '{"utm_campaign": "only"}'),
     (16, '{"referrer": 7, "utm_source": null}'),
-    (17, '{}');
-SELECT iaros.setting_set('web_own_hosts', 'm.air.example, pay.air.example');
+    (17, '{}'),
+    (18, '{"referrer": "https://accounts.google.com/signin"}'),
+    (19, '{"referrer": "https://mail.google.com/"}'),
+    (20, '{"referrer": "https://uk.search.yahoo.com/search"}'),
+    (21, '{"referrer": "https://mail.yahoo.com/"}'),
+    (22, '{"referrer": "android-app://com.google.android.googlequicksearchbox/"}'),
+    (23, '{"referrer": "android-app://com.google.android.gm/"}'),
+    (24, '{"referrer": "https://www.google.com.evil.example/"}');
+SELECT iaros.setting_set('web_own_hosts', 'm.air.example, WWW.Pay.air.example:443');
 SELECT n, iaros.touchpoint_entrance(properties, iaros.setting_get('web_own_hosts')) FROM page ORDER BY n;
 SELECT count(iaros.event_record(:ada, 'page_view', timestamptz '2026-02-01' + n * interval '1 hour', properties, external_id => 'p' || n)) FROM page;
 SELECT extract(hour FROM occurred_at) AS n, channel, kind, campaign FROM iaros.touchpoint WHERE occurred_at >= '2026-02-01' ORDER BY 1;
